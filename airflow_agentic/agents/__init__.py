@@ -1,0 +1,1 @@
+"""The kinds of agent behind one small protocol, :class:`airflow_agentic.agents.base.Agent`."""

@@ -1,0 +1,1 @@
+"""How a template runs, worked out before it runs: pure, deterministic, without Airflow."""

@@ -1,0 +1,1 @@
+"""The language: YAML with positions, models, expressions, checks. Imports nothing of Airflow."""

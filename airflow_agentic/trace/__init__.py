@@ -1,0 +1,1 @@
+"""The records of a run, their store, and what is assembled from them."""

@@ -1,0 +1,126 @@
+"""
+What a run leaves behind: one JSON record per attempt, decision, artifact, and one manifest that seals them.
+
+A record is written once, by one writer, and never changed: no locks, nothing lost to a retry (Airflow clears a
+task's XComs when it runs again), and readable without Airflow. The layout under the trace store's URL::
+
+    <dag_id>/<run_id>/attempts/<task_id>.<map_index>.<try_number>.<attempt>.json
+    <dag_id>/<run_id>/artifacts/<task_id>.<try_number>.json
+    <dag_id>/<run_id>/values/<sha256>.json
+    <dag_id>/<run_id>/template/<digest>.yaml
+    <dag_id>/<run_id>/manifest.<try_number>.json
+
+Ids are quoted as URLs quote them, so that no id can leave its folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+RECORD_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunKey:
+    """Which run a record belongs to, and which template made it."""
+
+    dag_id: str
+    run_id: str
+    template_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRecord:
+    """
+    One attempt of one agent (of one item).
+
+    :param attempt: from 1, counted over all Airflow tries of the task instance since it was last cleared.
+    :param try_number: Airflow's, from 1.
+    :param round: of the innermost loop, from 1.
+    :param item: ``{"index": …, "value": …}`` in a fan-out, else null.
+    :param state: ``success``, ``failed`` (no further attempt), ``retrying``, or ``killed`` (the process was told to
+        stop while the attempt was going on).
+    :param started, ended: ISO 8601 in UTC.
+    :param seconds: of work, by a monotonic clock.
+    :param input: exactly as sent, without credentials.
+    :param output: exactly as accepted; null unless the state is ``success``.
+    :param model, tokens, cost_usd: as far as the agent knows them; ``tokens`` has ``input`` and ``output``.
+    :param error: null, or ``kind``, ``message``, ``reply``, ``details``.
+    :param next_wait: seconds until the next attempt, when there is one.
+    :param tool_calls: in order.
+    """
+
+    run: RunKey
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    attempt: int
+    round: int
+    item: dict[str, Any] | None
+    agent: dict[str, str]
+    state: Literal["success", "failed", "retrying", "killed"]
+    started: str
+    ended: str
+    seconds: float
+    input: Any
+    output: Any = None
+    model: str | None = None
+    tokens: dict[str, int | None] | None = None
+    cost_usd: float | None = None
+    error: dict[str, Any] | None = None
+    next_wait: float | None = None
+    tool_calls: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """
+    Where a part of an artifact is from.
+
+    :param start, end: offsets in characters into the artifact's content; equal for a value that printed nothing.
+    :param expression: the template's expression that inserted it.
+    :param sources: one per value read: ``name`` (of a stage, ``inputs`` or ``run``), ``path`` (of the value in it),
+        and for a stage its ``task_id``, ``round``, ``item``, ``attempt`` and ``record``.
+    """
+
+    start: int
+    end: int
+    expression: str
+    sources: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactRecord:
+    """One artifact, as it was written: where, how large, its digest (SHA-256, hex), and its provenance."""
+
+    run: RunKey
+    task_id: str
+    try_number: int
+    uri: str
+    bytes: int
+    sha256: str
+    asset: str | None
+    written: str
+    passages: tuple[Passage, ...] = ()
+
+
+def to_data(record: AttemptRecord | ArtifactRecord) -> dict[str, Any]:
+    """The record as JSON-able data, with its format and kind."""
+    kind = "attempt" if isinstance(record, AttemptRecord) else "artifact"
+    return {"format": RECORD_FORMAT, "kind": kind, **asdict(record)}
+
+
+def attempt_from_data(data: dict[str, Any]) -> AttemptRecord:
+    """
+    Read an attempt's record back.
+
+    :raises ValueError: it is no attempt's record, or of another format.
+    """
+    if data.get("format") != RECORD_FORMAT or data.get("kind") != "attempt":
+        raise ValueError(f"not an attempt's record of format {RECORD_FORMAT}")
+    known = {key: data[key] for key in AttemptRecord.__dataclass_fields__ if key in data}
+    known["run"] = RunKey(**known["run"])
+    known["tool_calls"] = tuple(known["tool_calls"])
+    return AttemptRecord(**known)
