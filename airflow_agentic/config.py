@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from airflow_agentic.errors import ConfigError
@@ -167,13 +168,13 @@ def get_list(name: str) -> tuple[str, ...]:
 
 def airflow_home() -> str:
     """``AIRFLOW_HOME``, by Airflow's own rule."""
-    return os.path.expanduser(os.environ.get("AIRFLOW_HOME", "~/airflow"))
+    return str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser())
 
 
 def _computed_default(name: str) -> str:
     folders = {"trace_url": "trace", "artifact_url": "artifacts", "version_url": "versions"}
     if name in folders:
-        return os.path.join(airflow_home(), "agentic", folders[name])
+        return str(Path(airflow_home(), "agentic", folders[name]))
     if name == "source_roots":
-        return os.getcwd()
+        return str(Path.cwd())
     raise KeyError(name)
