@@ -1,0 +1,425 @@
+"""
+The language's one way to write text, data and conditions: Jinja, strict and sandboxed.
+
+What differs from plain Jinja, and why:
+
+* a dot on a mapping reads a key and nothing else (``split.items`` is the field), a dot on anything else is an error,
+  and no method can be called: what an agent wrote stays a value, and a template can't reach into Python;
+* a missing name or key is *undefined*: it may be chained, is false in ``if``/``and``/``or``/``not``, and is caught by
+  ``default(…)`` and ``is defined``; printing, comparing or iterating it is an error, so nothing is ``None`` by
+  accident;
+* mappings, lists, booleans and null print as JSON, since that is what a model or an API can read;
+* a text that is one whole ``{{ … }}`` keeps its native value, which is never parsed again;
+* nothing random: equal inputs give equal texts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.runtime import LoopContext, Macro
+from jinja2.sandbox import SandboxedEnvironment, SecurityError
+from jinja2.utils import Cycler, Joiner, Namespace
+
+from airflow_agentic.errors import AgenticError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: What Jinja itself provides with fields of its own.
+_JINJA_OBJECTS = (LoopContext, Namespace, Cycler, Joiner, Macro)
+_MARKS = ("{{", "{%", "{#")
+
+
+class ExpressionError(AgenticError):
+    """
+    An expression or text can't be evaluated.
+
+    :param message: what is wrong, for the template's author.
+    :param expression: the text it happened in.
+    :param line: the line in that text, from 1, where it is known.
+    """
+
+    def __init__(self, message: str, expression: str = "", line: int | None = None) -> None:
+        super().__init__(message, expression, line)
+        self.message = message
+        self.expression = expression
+        self.line = line
+
+    def __str__(self) -> str:
+        if not self.expression:
+            return self.message
+        shown = " ".join(self.expression.split())
+        return f"{self.message} (in {shown[:200] + '…' if len(shown) > 200 else shown!r})"
+
+
+class Missing(jinja2.Undefined):
+    """A name or key that isn't there: chainable and false, but never printed, compared or iterated."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return self._undefined_hint
+        return f"{self._undefined_name!r} is undefined"
+
+    __eq__ = __ne__ = __hash__ = __contains__ = jinja2.Undefined._fail_with_undefined_error  # type: ignore[assignment]
+    __iter__ = __str__ = __len__ = jinja2.Undefined._fail_with_undefined_error  # type: ignore[assignment]
+
+
+class _Environment(SandboxedEnvironment):
+    """See the module's docstring."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping):
+            return obj[attribute] if attribute in obj else _missing(attribute)
+        if isinstance(obj, jinja2.Undefined):
+            return _missing(f"{obj._undefined_name}.{attribute}")
+        if isinstance(obj, _JINJA_OBJECTS) and not attribute.startswith("_"):
+            return super().getattr(obj, attribute)
+        raise jinja2.TemplateRuntimeError(f"{_kind(obj)} has no field {attribute!r}")
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, jinja2.Undefined):
+            return _missing(f"{obj._undefined_name}[{argument!r}]")
+        if isinstance(obj, Mapping):
+            return obj[argument] if argument in obj else _missing(str(argument))
+        if isinstance(obj, (Sequence, range)) and isinstance(argument, (int, slice)):
+            try:
+                return obj[argument]
+            except IndexError:
+                return _missing(f"[{argument}]")
+        raise jinja2.TemplateRuntimeError(f"{_kind(obj)} has no item {argument!r}")
+
+
+class _MarkedText(str):
+    """A printed value that remembers which ``{{ … }}`` of the text printed it."""
+
+    __slots__ = ("mark",)
+    mark: int
+
+    def __str__(self) -> str:
+        return self
+
+
+@dataclass(frozen=True)
+class RenderedPassage:
+    """
+    A part of a rendered text that a ``{{ … }}`` inserted.
+
+    :param start, end: offsets in characters into the rendered text.
+    :param expression: what stands between the braces.
+    :param reads: the paths it reads, such as ``("draft", "text")``; ``*`` stands for any item of a list.
+    """
+
+    start: int
+    end: int
+    expression: str
+    reads: tuple[tuple[str, ...], ...]
+
+
+def to_text(value: Any) -> str:
+    """How a value prints in a text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, jinja2.Undefined):
+        return str(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return json.dumps(plain(value), ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """
+    The value as plain data: what filters yield lazily becomes a list.
+
+    :raises jinja2.UndefinedError: a part of it is undefined.
+    :raises jinja2.TemplateRuntimeError: a part of it is no data.
+    """
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return value if type(value) is str else value[:]
+    if isinstance(value, jinja2.Undefined):
+        return str(value)
+    if isinstance(value, (dict, Mapping)):
+        return {key if isinstance(key, str) else to_text(key): plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, range, Iterator)):
+        return [plain(part) for part in value]
+    raise jinja2.TemplateRuntimeError(f"{_kind(value)} is not data")
+
+
+def is_text(text: str) -> bool:
+    """Whether the text holds no Jinja at all."""
+    return not any(mark in text for mark in _MARKS)
+
+
+def bare(expression: str) -> str:
+    """The expression without one enclosing ``{{ }}``."""
+    stripped = expression.strip()
+    if stripped.startswith("{{") and stripped.endswith("}}") and "{{" not in stripped[2:]:
+        return stripped[2:-2].strip()
+    return stripped
+
+
+def render(value: Any, scope: Mapping[str, Any]) -> Any:
+    """
+    Render a nested value of text keys; everything that is no text stays as it is.
+
+    :param scope: name → plain data; a name that isn't there is undefined.
+    :raises ExpressionError: a text can't be rendered.
+    """
+    if isinstance(value, str):
+        return render_text(value, scope)
+    if isinstance(value, Mapping):
+        return {key: render(part, scope) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [render(part, scope) for part in value]
+    return value
+
+
+def render_text(text: str, scope: Mapping[str, Any]) -> Any:
+    """
+    Render one text key: a whole ``{{ … }}`` keeps its native value, everything else becomes text.
+
+    :raises ExpressionError: it can't be rendered.
+    """
+    if is_text(text):
+        return text
+    expression = whole_expression(text)
+    return _run(text, scope, _native(text)) if expression is not None else render_string(text, scope)
+
+
+def render_string(text: str, scope: Mapping[str, Any]) -> str:
+    """
+    Render a text, always to text.
+
+    :raises ExpressionError: it can't be rendered.
+    """
+    return text if is_text(text) else _run(text, scope, _printed(text))
+
+
+def evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
+    """
+    Evaluate a bare expression, or one in ``{{ }}``, to plain data.
+
+    :raises ExpressionError: it can't be evaluated, or its value is undefined.
+    """
+    return _run(expression, scope, _native("{{" + bare(expression) + "}}"))
+
+
+def is_true(expression: str, scope: Mapping[str, Any]) -> bool:
+    """
+    Whether a condition holds; undefined is false.
+
+    :raises ExpressionError: it can't be evaluated.
+    """
+    return bool(_run(expression, scope, _native("{{ true if (" + bare(expression) + ") else false }}")))
+
+
+def render_passages(text: str, scope: Mapping[str, Any]) -> tuple[str, list[RenderedPassage]]:
+    """
+    Render a text, and say which part of it was inserted by which expression.
+
+    :raises ExpressionError: it can't be rendered.
+    """
+    if is_text(text):
+        return text, []
+    template, expressions = _marked(text)
+    return _run(text, scope, lambda scope: _collect(template, expressions, scope))
+
+
+def whole_expression(text: str) -> nodes.Expr | None:
+    """The expression, when the text is one whole ``{{ … }}`` and nothing else."""
+    if is_text(text):
+        return None
+    body = parse(text).body
+    if len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1:
+        only = body[0].nodes[0]
+        return None if isinstance(only, nodes.TemplateData) else only
+    return None
+
+
+@lru_cache(maxsize=2048)
+def parse(text: str) -> nodes.Template:
+    """
+    A text's syntax tree. It is shared: nobody may change it.
+
+    :raises ExpressionError: it isn't Jinja.
+    """
+    try:
+        return ENVIRONMENT.parse(text)
+    except jinja2.TemplateSyntaxError as error:
+        raise ExpressionError(error.message or "not a valid expression", text, error.lineno) from None
+    except RecursionError:
+        raise ExpressionError("the expression is nested too deeply", text[:80]) from None
+
+
+@lru_cache(maxsize=1024)
+def _printed(text: str) -> Callable[[Mapping[str, Any]], str]:
+    template = _compile(_fresh(text))
+    return lambda scope: "".join(_generate(template, scope))
+
+
+@lru_cache(maxsize=1024)
+def _native(text: str) -> Callable[[Mapping[str, Any]], Any]:
+    tree = _fresh(text)
+    output = tree.body[0]
+    if len(tree.body) != 1 or not isinstance(output, nodes.Output) or len(output.nodes) != 1:
+        raise ExpressionError("not one expression", text)
+    target = nodes.Name("result", "store", lineno=1)
+    tree.body = [nodes.Assign(target, output.nodes[0], lineno=1)]
+    template = _compile(tree)
+
+    def run(scope: Mapping[str, Any]) -> Any:
+        context = template.new_context(dict(scope))
+        for _ in template.root_render_func(context):
+            """The assignment prints nothing."""
+        return plain(context.vars["result"])
+
+    return run
+
+
+@lru_cache(maxsize=64)
+def _marked(text: str) -> tuple[jinja2.Template, list[tuple[str, tuple[tuple[str, ...], ...]]]]:
+    from airflow_agentic.template.references import output_reads
+
+    tree = _fresh(text)
+    expressions = []
+    sources = _expression_sources(text)
+    for mark, (output, index, reads) in enumerate(output_reads(tree)):
+        expression = output.nodes[index]
+        name = nodes.Name("__passage", "load", lineno=expression.lineno)
+        arguments = [nodes.Const(mark, lineno=expression.lineno), expression]
+        output.nodes[index] = nodes.Call(name, arguments, [], None, None, lineno=expression.lineno)
+        expressions.append((sources[mark] if mark < len(sources) else "", reads))
+    return _compile(tree), expressions
+
+
+def _expression_sources(text: str) -> list[str]:
+    """What stands between each pair of braces, in order."""
+    found: list[str] = []
+    parts: list[str] | None = None
+    for _, kind, value in ENVIRONMENT.lexer.tokeniter(text, None):
+        if kind == "variable_begin":
+            parts = []
+        elif kind == "variable_end" and parts is not None:
+            found.append("".join(parts).strip())
+            parts = None
+        elif parts is not None:
+            parts.append(value)
+    return found
+
+
+def _collect(
+    template: jinja2.Template, expressions: Sequence[tuple[str, tuple[tuple[str, ...], ...]]], scope: Mapping[str, Any]
+) -> tuple[str, list[RenderedPassage]]:
+    chunks, passages, offset = [], [], 0
+    for chunk in _generate(template, scope):
+        end = offset + len(chunk)
+        if isinstance(chunk, _MarkedText):
+            expression, reads = expressions[chunk.mark]
+            passages.append(RenderedPassage(offset, end, expression, reads))
+        chunks.append(chunk)
+        offset = end
+    return "".join(chunks), passages
+
+
+def _generate(template: jinja2.Template, scope: Mapping[str, Any]) -> Iterable[str]:
+    return template.root_render_func(template.new_context(dict(scope)))
+
+
+def _run(text: str, scope: Mapping[str, Any], function: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """Call a compiled text; whatever goes wrong in it is the text's own error."""
+    try:
+        return function(scope)
+    except jinja2.TemplateError as error:
+        raise ExpressionError(error.message or type(error).__name__, text, getattr(error, "lineno", None)) from None
+    except (TypeError, ValueError, ArithmeticError, LookupError, SecurityError, RecursionError) as error:
+        raise ExpressionError(f"{error}" or type(error).__name__, text) from None
+
+
+def _fresh(text: str) -> nodes.Template:
+    """A tree of one's own, with every ``~`` printing as the language prints."""
+    parse(text)
+    tree = ENVIRONMENT.parse(text)
+    for concat in tree.find_all(nodes.Concat):
+        concat.nodes = [nodes.Filter(part, "string", [], [], None, None, lineno=part.lineno) for part in concat.nodes]
+    return tree
+
+
+def _compile(tree: nodes.Template) -> jinja2.Template:
+    return ENVIRONMENT.from_string(tree)
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", type(None): "null"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _missing(name: str) -> Missing:
+    return Missing(name=name)
+
+
+def _slug(value: Any) -> str:
+    """A text as part of a file name: lower case, words joined by hyphens, at most 80 characters."""
+    text = unicodedata.normalize("NFKC", to_text(value)).lower()
+    return re.sub(r"[\W_]+", "-", text).strip("-")[:80].rstrip("-") or "untitled"
+
+
+def _flatten(value: Iterable[Any]) -> list[Any]:
+    """One level of nesting less."""
+    return [part for parts in value for part in (parts if isinstance(parts, (list, tuple)) else [parts])]
+
+
+def _ratio(part: float, total: float) -> float:
+    """``part / total``; 0 of 0 is 0."""
+    return part / total if total else 0.0
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, indent=indent)
+
+
+def _join(value: Iterable[Any], separator: str = "", attribute: str | None = None) -> str:
+    """Jinja's ``join``, printing its items as the language prints."""
+    if attribute is not None:
+        get = jinja2.filters.make_attrgetter(ENVIRONMENT, attribute)
+        value = (get(part) for part in value)
+    return separator.join(to_text(part) for part in value)
+
+
+def _passage(mark: int, value: Any) -> str:
+    text = _MarkedText(to_text(value))
+    text.mark = mark
+    return text
+
+
+def _make_environment() -> _Environment:
+    environment = _Environment(
+        undefined=Missing, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=to_text
+    )
+    environment.filters.update(slug=_slug, flatten=_flatten, ratio=_ratio, tojson=_tojson, string=to_text, join=_join)
+    for name in ("random", "xmlattr", "forceescape", "safe", "escape", "e", "urlize"):
+        environment.filters.pop(name, None)
+    kept = ("range", "dict", "namespace", "cycler", "joiner")
+    environment.globals = {name: value for name, value in environment.globals.items() if name in kept}
+    environment.globals["__passage"] = _passage
+    return environment
+
+
+ENVIRONMENT = _make_environment()
+#: What a template may name without declaring it.
+GLOBALS = tuple(name for name in ENVIRONMENT.globals if not name.startswith("_"))

@@ -1,0 +1,270 @@
+"""
+The language's keys and their types, as pydantic models.
+
+The models know shapes, not meanings: what an expression reads or whether a name exists is for the checks. They also
+are the source of the language's JSON Schema, for editors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from airflow_agentic.template import durations
+
+STAGE_NAME = r"^[a-z][a-z0-9_]*$"
+NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+Duration = Annotated[
+    float,
+    BeforeValidator(durations.seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"},
+                {"type": "number", "exclusiveMinimum": 0},
+            ]
+        }
+    ),
+]
+#: A text that may hold Jinja.
+Text = Annotated[str, Field(min_length=1)]
+#: A bare expression, or one in ``{{ }}``; ``true`` and ``false`` are expressions too.
+Expression = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value),
+    Field(min_length=1),
+    WithJsonSchema({"type": ["string", "boolean"]}),
+]
+#: One name or a list of them.
+Names = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Mapping = dict[str, Any]
+
+
+class Model(BaseModel):
+    """Nothing unknown, nothing converted silently, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class Retry(Model):
+    """How often and when a failed attempt is repeated."""
+
+    attempts: int = Field(default=3, ge=1, le=100, description="attempts in all, the first one included")
+    wait: Duration = Field(default=2.0, description="before the second attempt")
+    multiplier: float = Field(default=2.0, ge=1, le=100, description="each wait is that many times the one before")
+    max_wait: Duration = Field(default=300.0, description="no wait of ours is longer")
+    jitter: bool = Field(default=True, description="wait a random part of it, so that stages don't retry in step")
+
+
+class CronSchedule(Model):
+    """A cron string in a time zone."""
+
+    cron: str = Field(min_length=1)
+    timezone: str = "UTC"
+
+
+class EverySchedule(Model):
+    """A fixed interval."""
+
+    every: Duration
+
+
+class AssetsSchedule(Model):
+    """When all of these assets have been updated."""
+
+    assets: list[str] = Field(min_length=1)
+
+
+class AnyAssetSchedule(Model):
+    """When any of these assets is updated."""
+
+    any_asset: list[str] = Field(min_length=1)
+
+
+SCHEDULES: dict[str, type[Model]] = {
+    "cron": CronSchedule,
+    "every": EverySchedule,
+    "assets": AssetsSchedule,
+    "any_asset": AnyAssetSchedule,
+}
+
+
+class Notifier(Model):
+    """An Airflow notifier and its arguments."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    notifier: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", description="dotted path of the class")
+
+
+class Notify(Model):
+    """Whom to tell what."""
+
+    on_failure: list[Notifier] = []
+    on_success: list[Notifier] = []
+
+
+class Deadline(Model):
+    """By when a run must have ended, or somebody is told."""
+
+    after: Duration
+    notify: list[Notifier] = Field(min_length=1)
+
+
+class PythonTool(Model):
+    """A function that a model may call."""
+
+    python: str = Field(min_length=1, description="module.function, or module:function")
+    max_calls: int | None = Field(default=None, ge=1)
+
+
+class McpTool(Model):
+    """A tool server behind an Airflow connection."""
+
+    mcp: str = Field(min_length=1)
+    max_calls: int | None = Field(default=None, ge=1)
+
+
+class SqlTool(Model):
+    """A database behind an Airflow connection."""
+
+    sql: str = Field(min_length=1)
+    write: bool = False
+    max_rows: int = Field(default=50, ge=1)
+    max_calls: int | None = Field(default=None, ge=1)
+
+
+TOOLS: dict[str, type[Model]] = {"python": PythonTool, "mcp": McpTool, "sql": SqlTool}
+
+
+class AgentBase(Model):
+    """What every agent has."""
+
+    description: str | None = None
+    output: Any = None
+    output_schema: Mapping | None = None
+    retry: Retry | None = None
+    timeout: Duration | None = None
+
+
+class LlmAgent(AgentBase):
+    """A language model of any provider."""
+
+    type: Literal["llm"]
+    connection: str = Field(min_length=1)
+    model: str | None = Field(default=None, min_length=1)
+    instructions: Text | None = None
+    prompt: Text | None = None
+    settings: Mapping = {}
+    tools: list[Mapping] = []
+
+
+class HttpAgent(AgentBase):
+    """An agent behind an HTTP API."""
+
+    type: Literal["http"]
+    connection: str = Field(min_length=1)
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    endpoint: Text = "/"
+    headers: dict[str, str] = {}
+    select: str | None = Field(default=None, min_length=1)
+
+
+class PythonAgent(AgentBase):
+    """A Python callable, sync or async."""
+
+    type: Literal["python"]
+    callable: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
+
+
+AGENTS: dict[str, type[AgentBase]] = {"llm": LlmAgent, "http": HttpAgent, "python": PythonAgent}
+
+
+class Settings(Model):
+    """How Airflow runs a stage's task."""
+
+    pool: str | None = Field(default=None, min_length=1)
+    queue: str | None = Field(default=None, min_length=1)
+    priority: int | None = None
+    executor_config: Mapping | None = None
+
+
+class Defaults(Settings):
+    """Settings of all stages that allow them."""
+
+    agent: str | None = None
+    retry: Retry | None = None
+    timeout: Duration | None = None
+
+
+class Flow(Model):
+    """When a stage runs."""
+
+    description: str | None = None
+    needs: Names = []
+    after: Names = []
+    when: Expression | None = None
+
+
+class AgentStage(Flow, Settings):
+    """A stage that an agent works on."""
+
+    agent: str | Mapping | None = None
+    prompt: Text | None = None
+    input: Mapping | None = None
+    accept: Expression | None = None
+    retry: Retry | None = None
+    timeout: Duration | None = None
+
+
+class MergeSpec(Model):
+    """How several outputs become one."""
+
+    from_: list[str] = Field(alias="from", min_length=1)
+    how: Literal["object", "list", "concat", "union", "majority", "first", "best"]
+    by: Expression | None = None
+    require: int | None = Field(default=None, ge=1)
+
+
+class MergeStage(Flow, Settings):
+    """A stage that merges the outputs of others."""
+
+    merge: MergeSpec
+
+
+class ArtifactSpec(Model):
+    """A file that a run leaves behind."""
+
+    path: Text
+    content: Text
+    asset: str | None = Field(default=None, min_length=1)
+
+
+class TemplateModel(Model):
+    """The top level; ``agents`` and ``stages`` hold one model each, by their kind."""
+
+    version: Literal[1]
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]+$", max_length=250)
+    description: str | None = None
+    doc: str | None = None
+    owner: str | None = Field(default=None, min_length=1)
+    tags: list[str] = []
+    schedule: str | Mapping | None = None
+    start_date: str | None = None
+    catchup: bool = False
+    max_active_runs: int | None = Field(default=None, ge=1)
+    run_timeout: Duration | None = None
+    deadline: Deadline | None = None
+    include: list[str] = []
+    inputs: dict[str, Any] = {}
+    defaults: Defaults = Defaults()
+    agents: dict[str, Any] = {}
+    stages: dict[str, Any]
+    output: dict[str, Any] = {}
+    artifact: ArtifactSpec | list[ArtifactSpec] | None = None
+    notify: Notify = Notify()

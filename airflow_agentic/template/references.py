@@ -1,0 +1,392 @@
+"""
+What an expression reads, found in its syntax tree.
+
+A *reference* is a path from a name of the template (``draft.citations``), with two facts that decide how stages
+depend on each other: whether the text copes with its absence (it is *guarded*), and which paths the surrounding
+conditions have shown to be there. Loop variables are followed: in ``{% for c in draft.citations %}{{ c.quote }}``
+the second read is ``draft.citations.*.quote``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jinja2 import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: Names and keys from the root; ``*`` is any item of a list.
+Path = tuple[str, ...]
+
+_GUARDING_TESTS = ("defined", "undefined")
+_DEFAULT_FILTERS = ("default", "d")
+#: Filters whose result has the items of what they are given.
+_KEEPS_ITEMS = frozenset(("list", "sort", "reverse", "unique", "select", "reject", "selectattr", "rejectattr"))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """
+    One read.
+
+    :param path: from a name that is not the text's own.
+    :param guarded: the text copes with the absence of the whole name.
+    :param optional: the text copes with the absence of this very path.
+    :param known: the paths that the surrounding conditions have shown to be there.
+    :param line: in the text, from 1.
+    """
+
+    path: Path
+    guarded: bool
+    optional: bool
+    known: frozenset[Path]
+    line: int
+
+    @property
+    def name(self) -> str:
+        """The name that the path starts from."""
+        return self.path[0]
+
+    def copes_without(self, prefix: Path) -> bool:
+        """Whether the text copes when ``prefix`` of the path isn't there."""
+        return self.optional or any(path[: len(prefix)] == prefix for path in self.known)
+
+
+@dataclass(frozen=True)
+class Misuse:
+    """Jinja that the language doesn't have: what, which word to point at, on which line of the text."""
+
+    message: str
+    needle: str | None
+    line: int
+    hint: str | None = None
+
+
+@dataclass
+class _Local:
+    """A name of the text's own: the path it stands for, if that is known, and all that went into it."""
+
+    path: Path | None
+    reads: tuple[Path, ...] = ()
+
+
+@dataclass
+class _Walk:
+    references: list[Reference] = field(default_factory=list)
+    misuses: list[Misuse] = field(default_factory=list)
+    outputs: list[tuple[nodes.Output, int, tuple[Path, ...]]] = field(default_factory=list)
+    locals: dict[str, _Local] = field(default_factory=dict)
+
+
+def references(tree: nodes.Node) -> list[Reference]:
+    """All reads of a tree, in order."""
+    return analyse(tree)[0]
+
+
+def analyse(tree: nodes.Node) -> tuple[list[Reference], list[Misuse]]:
+    """All reads of a tree, and the Jinja in it that the language doesn't have."""
+    walk = _Walk()
+    _visit(walk, tree, strict=True, known=frozenset())
+    return walk.references, walk.misuses
+
+
+def output_reads(tree: nodes.Template) -> list[tuple[nodes.Output, int, tuple[Path, ...]]]:
+    """Every ``{{ … }}`` of a tree: its node, its place in it, and what it reads."""
+    walk = _Walk()
+    _visit(walk, tree, strict=True, known=frozenset())
+    return walk.outputs
+
+
+def path_of(node: nodes.Node, names: Mapping[str, _Local] | None = None) -> Path | None:
+    """The path that an expression is, if it is nothing but one."""
+    if isinstance(node, nodes.Name):
+        local = (names or {}).get(node.name)
+        return (node.name,) if local is None else local.path
+    key: str | None = None
+    if isinstance(node, nodes.Getattr):
+        key = node.attr
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        key = node.arg.value if isinstance(node.arg.value, str) else "*"
+    if key is None:
+        return None
+    base = path_of(node.node, names)  # type: ignore[attr-defined]
+    return None if base is None else (*base, key)
+
+
+def _visit(walk: _Walk, node: nodes.Node, *, strict: bool, known: frozenset[Path]) -> None:
+    """
+    Record what a node reads.
+
+    :param strict: the node's value is used, so that it must be there; otherwise only asked for its presence or truth.
+    :param known: the paths that hold something here.
+    """
+    if isinstance(node, (nodes.Name, nodes.Getattr, nodes.Getitem)):
+        _visit_path(walk, node, strict=strict, known=known)
+        return
+    special = _VISITORS.get(type(node))
+    if special is not None:
+        special(walk, node, strict, known)
+        return
+    for child in node.iter_child_nodes():
+        _visit(walk, child, strict=True, known=known)
+
+
+def _visit_path(walk: _Walk, node: nodes.Expr, *, strict: bool, known: frozenset[Path]) -> None:
+    if isinstance(node, nodes.Name) and (node.ctx != "load" or node.name in walk.locals):
+        local = walk.locals.get(node.name)
+        if node.ctx == "load" and local is not None and local.path is not None:
+            _record(walk, local.path, node.lineno, strict=strict, known=known)
+        return
+    path = path_of(node, walk.locals)
+    if path is not None:
+        _record(walk, path, node.lineno, strict=strict, known=known)
+        return
+    for child in node.iter_child_nodes():
+        _visit(walk, child, strict=strict if child is getattr(node, "node", None) else True, known=known)
+
+
+def _record(walk: _Walk, path: Path, line: int, *, strict: bool, known: frozenset[Path]) -> None:
+    shown = frozenset(fact for fact in known if fact[0] == path[0])
+    walk.references.append(Reference(path, not strict or bool(shown), not strict, shown, line))
+
+
+def _visit_filter(walk: _Walk, node: nodes.Filter, _strict: bool, known: frozenset[Path]) -> None:
+    from airflow_agentic.template.expressions import ENVIRONMENT
+
+    if node.name not in ENVIRONMENT.filters:
+        hint = _nearest(node.name, ENVIRONMENT.filters)
+        walk.misuses.append(Misuse(f"there is no filter '{node.name}'", node.name, node.lineno, hint))
+    for child in node.iter_child_nodes():
+        asked = child is node.node and node.name in _DEFAULT_FILTERS
+        _visit(walk, child, strict=not asked, known=known)
+
+
+def _visit_test(walk: _Walk, node: nodes.Test, _strict: bool, known: frozenset[Path]) -> None:
+    from airflow_agentic.template.expressions import ENVIRONMENT
+
+    if node.name not in ENVIRONMENT.tests:
+        hint = _nearest(node.name, ENVIRONMENT.tests)
+        walk.misuses.append(Misuse(f"there is no test '{node.name}'", node.name, node.lineno, hint))
+    for child in node.iter_child_nodes():
+        asked = child is node.node and node.name in _GUARDING_TESTS
+        _visit(walk, child, strict=not asked, known=known)
+
+
+def _visit_and(walk: _Walk, node: nodes.And, strict: bool, known: frozenset[Path]) -> None:
+    _visit(walk, node.left, strict=False, known=known)
+    _visit(walk, node.right, strict=strict, known=known | _facts(walk, node.left, True))
+
+
+def _visit_or(walk: _Walk, node: nodes.Or, strict: bool, known: frozenset[Path]) -> None:
+    _visit(walk, node.left, strict=False, known=known)
+    _visit(walk, node.right, strict=strict, known=known | _facts(walk, node.left, False))
+
+
+def _visit_not(walk: _Walk, node: nodes.Not, _strict: bool, known: frozenset[Path]) -> None:
+    _visit(walk, node.node, strict=False, known=known)
+
+
+def _visit_cond(walk: _Walk, node: nodes.CondExpr, strict: bool, known: frozenset[Path]) -> None:
+    _visit(walk, node.test, strict=False, known=known)
+    _visit(walk, node.expr1, strict=strict, known=known | _facts(walk, node.test, True))
+    if node.expr2 is not None:
+        _visit(walk, node.expr2, strict=strict, known=known | _facts(walk, node.test, False))
+
+
+def _visit_if(walk: _Walk, node: nodes.If, _strict: bool, known: frozenset[Path]) -> None:
+    for branch in [node, *node.elif_]:
+        _visit(walk, branch.test, strict=False, known=known)
+        for child in branch.body:
+            _visit(walk, child, strict=True, known=known | _facts(walk, branch.test, True))
+        known = known | _facts(walk, branch.test, False)
+    for child in node.else_:
+        _visit(walk, child, strict=True, known=known)
+
+
+def _visit_for(walk: _Walk, node: nodes.For, _strict: bool, known: frozenset[Path]) -> None:
+    _visit(walk, node.iter, strict=True, known=known)
+    items = _items_of(walk, node.iter)
+    with _Locals(walk) as names:
+        if isinstance(node.target, nodes.Name):
+            names[node.target.name] = items
+        else:
+            names.update({name.name: _Local(None, items.reads) for name in node.target.find_all(nodes.Name)})
+        names["loop"] = _Local(None)
+        facts = known
+        if node.test is not None:
+            _visit(walk, node.test, strict=False, known=known)
+            facts = known | _facts(walk, node.test, True)
+        for child in node.body:
+            _visit(walk, child, strict=True, known=facts)
+    for child in node.else_:
+        _visit(walk, child, strict=True, known=known)
+
+
+def _visit_assign(walk: _Walk, node: nodes.Assign, _strict: bool, known: frozenset[Path]) -> None:
+    reads = _reads_of(walk, node.node, known)
+    if isinstance(node.target, nodes.Name):
+        walk.locals[node.target.name] = _Local(path_of(node.node, walk.locals), reads)
+    else:
+        walk.locals.update({name.name: _Local(None, reads) for name in node.target.find_all(nodes.Name)})
+
+
+def _visit_block_assign(walk: _Walk, node: nodes.AssignBlock, _strict: bool, known: frozenset[Path]) -> None:
+    for child in node.body:
+        _visit(walk, child, strict=True, known=known)
+    for name in node.target.find_all(nodes.Name):
+        walk.locals[name.name] = _Local(None)
+
+
+def _visit_with(walk: _Walk, node: nodes.With, _strict: bool, known: frozenset[Path]) -> None:
+    values = [(path_of(value, walk.locals), _reads_of(walk, value, known)) for value in node.values]
+    with _Locals(walk) as names:
+        for target, (path, reads) in zip(node.targets, values, strict=True):
+            for name in target.find_all(nodes.Name):
+                names[name.name] = _Local(path if isinstance(target, nodes.Name) else None, reads)
+        for child in node.body:
+            _visit(walk, child, strict=True, known=known)
+
+
+def _visit_macro(walk: _Walk, node: nodes.Macro | nodes.CallBlock, _strict: bool, known: frozenset[Path]) -> None:
+    if isinstance(node, nodes.Macro):
+        walk.locals[node.name] = _Local(None)
+    else:
+        _visit(walk, node.call, strict=True, known=known)
+    for default in node.defaults:
+        _visit(walk, default, strict=True, known=known)
+    with _Locals(walk) as names:
+        names.update({name.name: _Local(None) for name in node.args})
+        names.update({name: _Local(None) for name in ("caller", "varargs", "kwargs")})
+        for child in node.body:
+            _visit(walk, child, strict=True, known=known)
+
+
+def _visit_call(walk: _Walk, node: nodes.Call, _strict: bool, known: frozenset[Path]) -> None:
+    from airflow_agentic.template.expressions import GLOBALS
+
+    target = node.node
+    if isinstance(target, nodes.Name):
+        if target.name not in walk.locals and target.name not in GLOBALS:
+            hint = f"write {{{{ value | {target.name} }}}} for a filter" if _is_filter(target.name) else None
+            message = f"there is no function '{target.name}'"
+            walk.misuses.append(Misuse(message, target.name, node.lineno, hint))
+    elif not (isinstance(target, nodes.Getattr) and _is_local(walk, target.node)):
+        name = target.attr if isinstance(target, nodes.Getattr) else None
+        hint = f"use the filter: value | {name}" if name and _is_filter(name) else "a dot reads a key of a mapping"
+        message = f"'{name}' can't be called: values have no methods" if name else "a value can't be called"
+        walk.misuses.append(Misuse(message, name, node.lineno, hint))
+    for child in node.iter_child_nodes():
+        if child is not target:
+            _visit(walk, child, strict=True, known=known)
+
+
+def _visit_output(walk: _Walk, node: nodes.Output, _strict: bool, known: frozenset[Path]) -> None:
+    for index, child in enumerate(node.nodes):
+        if not isinstance(child, nodes.TemplateData):
+            walk.outputs.append((node, index, _reads_of(walk, child, known)))
+
+
+def _visit_refused(walk: _Walk, node: nodes.Node, _strict: bool, _known: frozenset[Path]) -> None:
+    word = {"FromImport": "from", "Extends": "extends", "Include": "include", "Import": "import", "Block": "block"}
+    name = word.get(type(node).__name__, type(node).__name__.lower())
+    walk.misuses.append(Misuse(f"'{{% {name} %}}' is not part of the language", name, node.lineno))
+
+
+_VISITORS = {
+    nodes.Filter: _visit_filter,
+    nodes.Test: _visit_test,
+    nodes.And: _visit_and,
+    nodes.Or: _visit_or,
+    nodes.Not: _visit_not,
+    nodes.CondExpr: _visit_cond,
+    nodes.If: _visit_if,
+    nodes.For: _visit_for,
+    nodes.Assign: _visit_assign,
+    nodes.AssignBlock: _visit_block_assign,
+    nodes.With: _visit_with,
+    nodes.Macro: _visit_macro,
+    nodes.CallBlock: _visit_macro,
+    nodes.Call: _visit_call,
+    nodes.Output: _visit_output,
+    **dict.fromkeys((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block), _visit_refused),
+}
+
+
+class _Locals:
+    """Names that a block brings in, gone at its end."""
+
+    def __init__(self, walk: _Walk) -> None:
+        self.walk = walk
+        self.outer = walk.locals
+
+    def __enter__(self) -> dict[str, _Local]:
+        self.walk.locals = dict(self.outer)
+        return self.walk.locals
+
+    def __exit__(self, *_: object) -> None:
+        self.walk.locals = self.outer
+
+
+def _facts(walk: _Walk, test: nodes.Node, outcome: bool) -> frozenset[Path]:
+    """The paths that hold something when a condition came out like that."""
+    if isinstance(test, nodes.Not):
+        return _facts(walk, test.node, not outcome)
+    if isinstance(test, (nodes.And, nodes.Or)):
+        left, right = _facts(walk, test.left, outcome), _facts(walk, test.right, outcome)
+        return left | right if isinstance(test, nodes.And) == outcome else left & right
+    if isinstance(test, nodes.Test):
+        if (test.name == "defined") == outcome and test.name in _GUARDING_TESTS:
+            path = path_of(test.node, walk.locals)
+            return frozenset() if path is None else frozenset((path,))
+        return frozenset()
+    path = path_of(test, walk.locals)
+    return frozenset((path,)) if path is not None and outcome else frozenset()
+
+
+def _reads_of(walk: _Walk, node: nodes.Node, known: frozenset[Path]) -> tuple[Path, ...]:
+    """Visit a node; the paths that it read, with what its local names are made of."""
+    before = len(walk.references)
+    _visit(walk, node, strict=True, known=known)
+    paths = [reference.path for reference in walk.references[before:]]
+    names = [node] if isinstance(node, nodes.Name) else []
+    for name in [*names, *node.find_all(nodes.Name)]:
+        local = walk.locals.get(name.name)
+        if local is not None and local.path is None:
+            paths.extend(local.reads)
+    return tuple(dict.fromkeys(paths))
+
+
+def _items_of(walk: _Walk, node: nodes.Node) -> _Local:
+    """What a loop's variable stands for."""
+    reads = tuple(
+        dict.fromkeys(reference.path for reference in _quiet(walk, node)),
+    )
+    while isinstance(node, nodes.Filter) and node.name in _KEEPS_ITEMS and node.node is not None:
+        node = node.node
+    path = path_of(node, walk.locals)
+    return _Local(None if path is None else (*path, "*"), reads)
+
+
+def _quiet(walk: _Walk, node: nodes.Node) -> Iterator[Reference]:
+    """What a node reads, without recording it again."""
+    inner = _Walk(locals=dict(walk.locals))
+    _visit(inner, node, strict=True, known=frozenset())
+    yield from inner.references
+
+
+def _is_local(walk: _Walk, node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name in walk.locals and walk.locals[node.name].path is None
+
+
+def _is_filter(name: str) -> bool:
+    from airflow_agentic.template.expressions import ENVIRONMENT
+
+    return name in ENVIRONMENT.filters
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str | None:
+    from airflow_agentic.template.hints import did_you_mean
+
+    return did_you_mean(name, known)

@@ -1,0 +1,368 @@
+"""
+YAML with positions.
+
+A template's file becomes a tree of nodes (libyaml, in C), and the tree becomes plain data by the rules of YAML 1.2's
+core schema, so that ``Yes`` stays a word, ``2026-01-01`` a text and ``12:30`` no number. Positions are looked up in
+the tree only when a problem needs one, so a template without problems pays nothing for them.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from airflow_agentic.errors import TemplateError
+from airflow_agentic.template.problems import Problem
+from airflow_agentic.template.quoting import quoting_hint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+#: A path into the data: keys and indexes.
+Loc = tuple[str | int, ...]
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 60
+MAX_NODES = 100_000
+#: libyaml's composer recurses: 10,000 levels were fine, 30,000 ended the process.
+_COMPOSER_DEPTH = 3_000
+
+_PLAIN = "plain"
+_TEXT = "text"
+_CORE_TAG = "tag:yaml.org,2002:"
+_KEPT_TAGS = {_CORE_TAG + "str": _TEXT, _CORE_TAG + "map": _PLAIN, _CORE_TAG + "seq": _PLAIN}
+
+_INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+#: A plain scalar that starts with none of these is text.
+_FIRST = frozenset("+-.0123456789")
+
+
+class _Composer(yaml.cyaml.CParser):  # type: ignore[misc]
+    """libyaml's parser, up to nodes; what a plain scalar means is decided when the data is made."""
+
+    def resolve(self, _kind: type, _value: str | None, implicit: Any) -> str:
+        return _PLAIN if implicit is True or (isinstance(implicit, tuple) and implicit[0]) else _TEXT
+
+    def descend_resolver(self, *_: Any) -> None:
+        """Called by the parser; tags don't depend on where a node stands."""
+
+    def ascend_resolver(self) -> None:
+        """Called by the parser."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """
+    A template's text and its nodes.
+
+    :param path: as shown in problems.
+    """
+
+    path: str
+    text: str
+    root: yaml.Node = field(repr=False, compare=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The text's lines, without their ends."""
+        return self.text.split("\n")
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts = [0]
+        for line in self.lines:
+            starts.append(starts[-1] + len(line) + 1)
+        return starts
+
+    def problem(self, code: str, message: str, loc: Loc = (), *, hint: str | None = None, **more: Any) -> Problem:
+        """
+        A problem at a place in the data.
+
+        :param more: ``key=True`` points at the key instead of its value, ``needle`` at that text inside the value,
+            ``severity`` as in :class:`Problem`.
+        """
+        severity = more.pop("severity", "error")
+        line, column = self.position(loc, **more)
+        return self.problem_at(code, message, line, column, hint=hint, severity=severity)
+
+    def problem_at(self, code: str, message: str, line: int, column: int, **more: Any) -> Problem:
+        """A problem at a line and column, both from 1."""
+        shown = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        return Problem(
+            code=code, message=message, path=self.path, line=line, column=column, source_line=shown.rstrip("\r"), **more
+        )
+
+    def position(self, loc: Loc, *, key: bool = False, needle: str | None = None) -> tuple[int, int]:
+        """Line and column (from 1) of the node at ``loc``, or of the deepest node on the way that exists."""
+        key_node, node = self._find(loc)
+        chosen = key_node if key and key_node is not None else node
+        if needle is not None:
+            found = self._search(node, needle)
+            if found is not None:
+                return found
+        return chosen.start_mark.line + 1, chosen.start_mark.column + 1
+
+    def _find(self, loc: Loc) -> tuple[yaml.Node | None, yaml.Node]:
+        key_node, node = None, self.root
+        for part in loc:
+            found = _child(node, part)
+            if found is not None:
+                key_node, node = found
+        return key_node, node
+
+    def _search(self, node: yaml.Node, needle: str) -> tuple[int, int] | None:
+        """Where ``needle`` stands as a whole word in the node's own text."""
+        pattern = r"\s*\.\s*".join(re.escape(part) for part in needle.split("."))
+        found = re.compile(rf"(?<![\w.]){pattern}(?!\w)").search(self.text, node.start_mark.index, node.end_mark.index)
+        if found is None:
+            return None
+        line = bisect_right(self._starts, found.start())
+        return line, found.start() - self._starts[line - 1] + 1
+
+
+def read_source(path: Path, shown: str | None = None) -> Source:
+    """
+    Read a template's file into nodes.
+
+    :raises TemplateError: it can't be read, is too large, is not UTF-8, or is not YAML.
+    """
+    shown = shown or str(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _file_error("AGT103", f"the file is larger than {MAX_BYTES:,} bytes", shown)
+        data = path.read_bytes()
+    except OSError as error:
+        raise _file_error("AGT101", f"the file can't be read: {error.strerror or error}", shown) from None
+    return parse_source(decode(data, shown), shown)
+
+
+def decode(data: bytes, shown: str) -> str:
+    """
+    A template's bytes as text, with ``\\n`` as its only line end.
+
+    :raises TemplateError: they are not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", "replace")
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        message = f"the file is not UTF-8 (byte 0x{data[error.start]:02x})"
+        hint = "save it as UTF-8"
+        raise TemplateError(
+            [Problem(code="AGT102", message=message, path=shown, line=line, column=column, hint=hint)]
+        ) from None
+
+
+def parse_source(text: str, shown: str) -> Source:
+    """
+    Compose a template's text.
+
+    :raises TemplateError: it is not YAML, is empty, or holds more than one document.
+    """
+    lines = text.split("\n")
+    _refuse_depth(lines, shown)
+    try:
+        composer = _Composer(text)
+        try:
+            root = composer.get_single_node()
+        finally:
+            composer.dispose()
+    except yaml.MarkedYAMLError as error:
+        raise _yaml_error(error, lines, shown) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        message = f"the character U+{int(error.character):04X} is not allowed in YAML"
+        raise TemplateError([Problem(code="AGT102", message=message, path=shown, line=line, column=column)]) from None
+    if root is None:
+        raise _file_error("AGT104", "the file is empty", shown, hint="airflow-agentic new NAME writes a starter")
+    return Source(shown, text, root)
+
+
+def to_data(source: Source) -> tuple[Any, list[Problem]]:
+    """The tree as plain data, and what is wrong with it; aliases are expanded, ``<<`` is merged."""
+    builder = _Builder(source)
+    return builder.build(source.root, 0), builder.problems
+
+
+class _Builder:
+    """Makes data of nodes, each node once however many aliases name it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self._made: dict[int, tuple[Any, int]] = {}
+        self._open: set[int] = set()
+        self._nodes = 0
+
+    def build(self, node: yaml.Node, depth: int) -> Any:
+        made = self._made.get(id(node))
+        if made is not None:
+            self._count(node, made[1])
+            return made[0]
+        before = self._nodes
+        self._count(node, 1)
+        if node.tag not in (_PLAIN, _TEXT) and node.tag not in _KEPT_TAGS:
+            self._report("AGT111", node, f"the tag {node.tag} is not allowed", "write a plain value")
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if depth >= MAX_DEPTH or id(node) in self._open:
+            text = "a value contains itself" if id(node) in self._open else f"nested deeper than {MAX_DEPTH} levels"
+            raise TemplateError([self._problem("AGT105", node, text)])
+        self._open.add(id(node))
+        value = (
+            self._mapping(node, depth)
+            if isinstance(node, yaml.MappingNode)
+            else [self.build(child, depth + 1) for child in node.value]
+        )
+        self._open.discard(id(node))
+        self._made[id(node)] = value, self._nodes - before
+        return value
+
+    def _count(self, node: yaml.Node, size: int) -> None:
+        self._nodes += size
+        if self._nodes > MAX_NODES:
+            message = f"the file holds more than {MAX_NODES:,} values (aliases expanded)"
+            raise TemplateError([self._problem("AGT106", node, message)])
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        text = node.value
+        if node.tag != _PLAIN:
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if text[0] not in _FIRST:
+            return text
+        try:
+            if _INT.match(text):
+                return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            if _FLOAT.match(text):
+                return _finite(float(text))
+        except ValueError:
+            self._report("AGT112", node, "this number is too large", "write it as a quoted text")
+            return 0
+        if _NOT_FINITE.match(text):
+            self._report("AGT112", node, f"{text} is not a number that JSON has", "write it as a quoted text")
+            return 0
+        return text
+
+    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
+        own: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._report("AGT113", key_node, "a key must be a text", quoting_hint(self._line(key_node)))
+                continue
+            if key_node.tag == _PLAIN and key_node.value == "<<":
+                self._merge(merged, value_node, depth)
+                continue
+            if key_node.value in own:
+                self._report("AGT114", key_node, f"the key '{key_node.value}' stands here twice", "remove one of them")
+                continue
+            own[key_node.value] = self.build(value_node, depth + 1)
+        return {**merged, **own} if merged else own
+
+    def _merge(self, merged: dict[str, Any], node: yaml.Node, depth: int) -> None:
+        """``<<``: the keys of a mapping, or of several, the first one winning."""
+        for part in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            if not isinstance(part, yaml.MappingNode):
+                self._report("AGT115", part, "<< takes a mapping, or a list of them", "write <<: *anchor")
+                continue
+            for key, value in self.build(part, depth + 1).items():
+                merged.setdefault(key, value)
+
+    def _line(self, node: yaml.Node) -> str:
+        return self.source.lines[node.start_mark.line]
+
+    def _problem(self, code: str, node: yaml.Node, message: str, hint: str | None = None) -> Problem:
+        mark = node.start_mark
+        return self.source.problem_at(code, message, mark.line + 1, mark.column + 1, hint=hint)
+
+    def _report(self, code: str, node: yaml.Node, message: str, hint: str | None = None) -> None:
+        self.problems.append(self._problem(code, node, message, hint))
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
+    if isinstance(node, yaml.SequenceNode):
+        if isinstance(part, int) and 0 <= part < len(node.value):
+            return None, node.value[part]
+        return None
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    for key_node, value_node in node.value:
+        if isinstance(key_node, yaml.ScalarNode) and key_node.value == str(part):
+            return key_node, value_node
+    for key_node, value_node in node.value:
+        if isinstance(key_node, yaml.ScalarNode) and key_node.value == "<<":
+            for part_node in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                found = _child(part_node, part)
+                if found is not None:
+                    return found
+    return None
+
+
+def _finite(number: float) -> float:
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("not finite")
+    return number
+
+
+def _refuse_depth(lines: Sequence[str], shown: str) -> None:
+    """Refuse what would overflow the composer's stack, before it is composed."""
+    flow = 0
+    for number, line in enumerate(lines, 1):
+        compact = len(line) - len(line.lstrip(" -?"))
+        flow = max(0, flow + line.count("[") + line.count("{") - line.count("]") - line.count("}"))
+        if compact > 2 * _COMPOSER_DEPTH or flow > _COMPOSER_DEPTH:
+            column = min(len(line), 2 * _COMPOSER_DEPTH) or 1
+            message = f"nested deeper than {MAX_DEPTH} levels"
+            raise TemplateError(
+                [Problem(code="AGT105", message=message, path=shown, line=number, column=column, source_line=line)]
+            )
+
+
+def _file_error(code: str, message: str, shown: str, hint: str | None = None) -> TemplateError:
+    return TemplateError([Problem(code=code, message=message, path=shown, line=1, column=1, hint=hint)])
+
+
+def _yaml_error(error: yaml.MarkedYAMLError, lines: Sequence[str], shown: str) -> TemplateError:
+    """libyaml's words, with the hint of the quoting accident that caused them where it is a known one."""
+    mark = error.problem_mark or error.context_mark
+    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
+    started = error.context_mark.line if error.context_mark is not None else None
+    hint = quoting_hint(line)
+    if hint is None and started is not None and mark is not None and mark.line != started < len(lines):
+        hint = quoting_hint(lines[started])
+    if "expected a single document" in str(error):
+        hint = "a file holds one template: remove the '---'"
+    message = f"not YAML: {error.problem or error.context}"
+    if error.problem and error.context:
+        message += f" ({error.context})"
+    return TemplateError(
+        [
+            Problem(
+                code="AGT110",
+                message=message,
+                path=shown,
+                line=mark.line + 1 if mark is not None else 1,
+                column=mark.column + 1 if mark is not None else 1,
+                source_line=line,
+                hint=hint,
+            )
+        ]
+    )
