@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import LoopContext, Macro
-from jinja2.sandbox import SandboxedEnvironment, SecurityError
+from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from airflow_agentic.errors import AgenticError
@@ -75,8 +76,8 @@ class Missing(jinja2.Undefined):
             return self._undefined_hint
         return f"{self._undefined_name!r} is undefined"
 
-    __eq__ = __ne__ = __hash__ = __contains__ = jinja2.Undefined._fail_with_undefined_error  # type: ignore[assignment]
-    __iter__ = __str__ = __len__ = jinja2.Undefined._fail_with_undefined_error  # type: ignore[assignment]
+    __eq__ = __ne__ = __hash__ = __contains__ = jinja2.Undefined._fail_with_undefined_error
+    __iter__ = __str__ = __len__ = jinja2.Undefined._fail_with_undefined_error
 
 
 class _Environment(SandboxedEnvironment):
@@ -238,7 +239,10 @@ def render_passages(text: str, scope: Mapping[str, Any]) -> tuple[str, list[Rend
     if is_text(text):
         return text, []
     template, expressions = _marked(text)
-    return _run(text, scope, lambda scope: _collect(template, expressions, scope))
+    rendered: tuple[str, list[RenderedPassage]] = _run(
+        text, scope, lambda scope: _collect(template, expressions, scope)
+    )
+    return rendered
 
 
 def whole_expression(text: str) -> nodes.Expr | None:

@@ -254,7 +254,7 @@ class TemplateModel(Model):
     doc: str | None = None
     owner: str | None = Field(default=None, min_length=1)
     tags: list[str] = []
-    schedule: str | Mapping | None = None
+    schedule: Any = None
     start_date: str | None = None
     catchup: bool = False
     max_active_runs: int | None = Field(default=None, ge=1)
@@ -266,5 +266,5 @@ class TemplateModel(Model):
     agents: dict[str, Any] = {}
     stages: dict[str, Any]
     output: dict[str, Any] = {}
-    artifact: ArtifactSpec | list[ArtifactSpec] | None = None
+    artifact: Any = None
     notify: Notify = Notify()

@@ -10,7 +10,7 @@ the second read is ``draft.citations.*.quote``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
 
@@ -294,7 +294,7 @@ def _visit_refused(walk: _Walk, node: nodes.Node, _strict: bool, _known: frozens
     walk.misuses.append(Misuse(f"'{{% {name} %}}' is not part of the language", name, node.lineno))
 
 
-_VISITORS = {
+_VISITORS: dict[type[nodes.Node], Any] = {
     nodes.Filter: _visit_filter,
     nodes.Test: _visit_test,
     nodes.And: _visit_and,

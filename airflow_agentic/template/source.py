@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from yaml._yaml import CParser  # type: ignore[import-untyped]
 
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.template.problems import Problem
@@ -50,7 +51,7 @@ _WORDS = {
 _FIRST = frozenset("+-.0123456789")
 
 
-class _Composer(yaml.cyaml.CParser):  # type: ignore[misc]
+class _Composer(CParser):  # type: ignore[misc]
     """libyaml's parser, up to nodes; what a plain scalar means is decided when the data is made."""
 
     def resolve(self, _kind: type, _value: str | None, implicit: Any) -> str:
@@ -91,8 +92,7 @@ class Source:
         """
         A problem at a place in the data.
 
-        :param more: ``key=True`` points at the key instead of its value, ``needle`` at that text inside the value,
-            ``severity`` as in :class:`Problem`.
+        :param more: as in :meth:`position`, and ``severity`` as in :class:`Problem`.
         """
         severity = more.pop("severity", "error")
         line, column = self.position(loc, **more)
@@ -105,10 +105,21 @@ class Source:
             code=code, message=message, path=self.path, line=line, column=column, source_line=shown.rstrip("\r"), **more
         )
 
-    def position(self, loc: Loc, *, key: bool = False, needle: str | None = None) -> tuple[int, int]:
-        """Line and column (from 1) of the node at ``loc``, or of the deepest node on the way that exists."""
+    def position(
+        self, loc: Loc, *, key: bool = False, needle: str | None = None, text_line: int | None = None
+    ) -> tuple[int, int]:
+        """
+        Line and column (from 1) of the node at ``loc``, or of the deepest node on the way that exists.
+
+        :param key: of the key instead of its value.
+        :param needle: of that path or word inside the value, if it stands there.
+        :param text_line: of that line (from 1) of the value, if it is a block.
+        """
         key_node, node = self._find(loc)
         chosen = key_node if key and key_node is not None else node
+        if text_line is not None and getattr(node, "style", None) in ("|", ">"):
+            line = min(node.start_mark.line + text_line, len(self.lines) - 1)
+            return line + 1, len(self.lines[line]) - len(self.lines[line].lstrip()) + 1
         if needle is not None:
             found = self._search(node, needle)
             if found is not None:
@@ -124,9 +135,11 @@ class Source:
         return key_node, node
 
     def _search(self, node: yaml.Node, needle: str) -> tuple[int, int] | None:
-        """Where ``needle`` stands as a whole word in the node's own text."""
+        """Where ``needle`` stands as a whole word in the node's own text, rather at the start of a path."""
         pattern = r"\s*\.\s*".join(re.escape(part) for part in needle.split("."))
-        found = re.compile(rf"(?<![\w.]){pattern}(?!\w)").search(self.text, node.start_mark.index, node.end_mark.index)
+        start, end = node.start_mark.index, node.end_mark.index
+        found = re.compile(rf"(?<![\w.]){pattern}(?!\w)").search(self.text, start, end)
+        found = found or re.compile(rf"(?<!\w){pattern}(?!\w)").search(self.text, start, end)
         if found is None:
             return None
         line = bisect_right(self._starts, found.start())
@@ -341,7 +354,7 @@ def _file_error(code: str, message: str, shown: str, hint: str | None = None) ->
 
 
 def _yaml_error(error: yaml.MarkedYAMLError, lines: Sequence[str], shown: str) -> TemplateError:
-    """libyaml's words, with the hint of the quoting accident that caused them where it is a known one."""
+    """Libyaml's words, with the hint of the quoting accident that caused them where it is a known one."""
     mark = error.problem_mark or error.context_mark
     line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
     started = error.context_mark.line if error.context_mark is not None else None

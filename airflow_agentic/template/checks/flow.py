@@ -1,0 +1,76 @@
+"""How stages depend on each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_agentic.template import models
+from airflow_agentic.template.dependencies import dependencies, find_cycle, optional_stages
+from airflow_agentic.template.hints import did_you_mean
+
+if TYPE_CHECKING:
+    from airflow_agentic.template.checks import Checking
+
+
+def check(checking: Checking) -> None:
+    """Names first, then circles, then what may not have run: each makes sense only after the one before."""
+    _check_stage_names(checking)
+    _check_merges(checking)
+    template = checking.template
+    found = dependencies(template)
+    cycle = find_cycle(found, template.stages)
+    if cycle is not None:
+        message = f"stages depend on each other in a circle: {' → '.join(reversed(cycle))}"
+        hint = "a way back is a route with back_to, which is not supported yet" if len(cycle) > 2 else "remove the read"
+        checking.report("AGT410", message, template.stages[cycle[0]].loc, key=True, hint=hint)
+        return
+    _check_optional(checking, optional_stages(template, found))
+
+
+def _check_stage_names(checking: Checking) -> None:
+    template = checking.template
+    for stage in template.stages.values():
+        named: list[tuple[tuple[str, ...], str]] = [(("needs",), name) for name in stage.spec.needs]
+        named += [(("after",), name) for name in stage.spec.after]
+        if isinstance(stage.spec, models.MergeStage):
+            named += [(("merge", "from"), name) for name in stage.spec.merge.from_]
+        for place, name in named:
+            if name not in template.stages:
+                hint = did_you_mean(name, template.stages) or f"the stages are {', '.join(template.stages)}"
+                message = f"there is no stage '{name}'"
+                checking.report("AGT401", message, (*stage.loc, *place), needle=name, hint=hint)
+
+
+def _check_merges(checking: Checking) -> None:
+    for stage in checking.template.stages.values():
+        if not isinstance(stage.spec, models.MergeStage):
+            continue
+        merge, loc = stage.spec.merge, (*stage.loc, "merge")
+        for name in merge.from_:
+            if merge.from_.count(name) > 1:
+                checking.report("AGT414", f"'{name}' is merged twice", (*loc, "from"), hint="name each stage once")
+                break
+        if merge.by is not None and merge.how not in ("union", "majority", "best"):
+            hint = "only union, majority and best have `by`"
+            checking.report("AGT414", f"'{merge.how}' has no `by`", (*loc, "by"), key=True, hint=hint)
+        if merge.by is None and merge.how == "best":
+            hint = "say what the best one has most of: by: item.score"
+            checking.report("AGT414", "'best' needs `by`", (*loc, "how"), hint=hint)
+        if merge.require is not None and merge.require > len(merge.from_):
+            message = f"{merge.require} parts are required, but only {len(merge.from_)} are merged"
+            checking.report("AGT414", message, (*loc, "require"))
+
+
+def _check_optional(checking: Checking, optional: frozenset[str]) -> None:
+    """The result of a run, and what is told about it, must cope with stages that did not run."""
+    template = checking.template
+    for key, analysis in checking.texts:
+        if key.owner not in ("output", "notify.on_success", "notify.on_failure"):
+            continue
+        unsure = template.stages if key.owner == "notify.on_failure" else optional
+        for reference in analysis.references:
+            if reference.name in unsure and not reference.guarded:
+                message = f"'{reference.name}' may not have run"
+                shown = ".".join(reference.path)
+                hint = f"write {shown} | default(…), or … if {reference.name} is defined"
+                checking.report_text("AGT406", message, key, needle=reference.name, hint=hint)

@@ -1,0 +1,154 @@
+"""Names and paths that expressions read: they exist, as far as that is declared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.template import models, unsupported
+from airflow_agentic.template.hints import did_you_mean
+from airflow_agentic.template.output import step
+from airflow_agentic.template.template import RESERVED_NAMES
+
+if TYPE_CHECKING:
+    from airflow_agentic.template.checks import Checking
+    from airflow_agentic.template.references import Reference
+    from airflow_agentic.template.template import Stage, Template
+    from airflow_agentic.template.texts import TextKey
+
+RUN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "date": {"type": "string"},
+        "logical_date": {"type": ["string", "null"]},
+        "interval_start": {"type": ["string", "null"]},
+        "interval_end": {"type": ["string", "null"]},
+        "assets": {"type": "object"},
+        "conf": {"type": "object"},
+    },
+    "required": ["id", "date", "logical_date", "interval_start", "interval_end", "assets", "conf"],
+}
+ARTIFACT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"uri": {"type": "string"}, "bytes": {"type": "integer"}, "sha256": {"type": "string"}},
+    "required": ["uri", "bytes", "sha256"],
+}
+
+
+def check_names(checking: Checking) -> None:
+    """Every name that a text reads is one that it may name."""
+    for key, analysis in checking.texts:
+        for reference in analysis.references:
+            name = reference.name
+            if name in key.names or (key.stages and name in checking.template.stages):
+                _check_path(checking, key, reference)
+            else:
+                _unknown_name(checking, key, reference)
+
+
+def _unknown_name(checking: Checking, key: TextKey, reference: Reference) -> None:
+    name, template = reference.name, checking.template
+    if name in unsupported.EXPRESSION_NAMES or (name == "item" and "item" not in key.names):
+        message = f"'{name}' exists only in a loop, a fan-out or an error's target, which are not supported yet"
+        checking.report_text("AGT901", message, key, needle=name)
+        return
+    known = (*(template.stages if key.stages else ()), *key.names)
+    if name in template.stages or name in RESERVED_NAMES:
+        message = f"'{name}' can't be read here"
+        hint = f"known here: {', '.join(known)}"
+    elif name in template.inputs:
+        message, hint = f"there is no stage '{name}'", f"did you mean 'inputs.{name}'?"
+        if "inputs" not in key.names:
+            hint = "an agent's own text reads its input: pass it in the stage's `input`"
+    else:
+        message = f"there is no stage '{name}'" if key.stages else f"'{name}' can't be read here"
+        hint = did_you_mean(name, known) or f"known here: {', '.join(known)}"
+    checking.report_text("AGT401", message, key, needle=name, hint=hint)
+
+
+def _check_path(checking: Checking, key: TextKey, reference: Reference) -> None:
+    template = checking.template
+    if reference.name == "inputs":
+        _check_input(checking, key, reference)
+    elif reference.name == "run":
+        _walk(checking, key, reference, RUN_SCHEMA, 1)
+    elif reference.name == "artifact" and not isinstance(template.spec.artifact, list):
+        _walk(
+            checking, key, reference, ARTIFACT_SCHEMA if template.artifacts else {"type": "object", "properties": {}}, 1
+        )
+    elif reference.name in template.stages and key.stages:
+        _walk(checking, key, reference, stage_schema(template, template.stages[reference.name]), 1)
+    elif reference.name == "output" and key.owner in template.stages:
+        _walk(checking, key, reference, stage_schema(template, template.stages[key.owner]), 1)
+
+
+def _check_input(checking: Checking, key: TextKey, reference: Reference) -> None:
+    inputs = checking.template.inputs
+    if len(reference.path) == 1 or reference.path[1] == "*":
+        return
+    name = reference.path[1]
+    if name not in inputs:
+        hint = did_you_mean(name, inputs) or (
+            f"the inputs are {', '.join(inputs)}" if inputs else "declare it in inputs:"
+        )
+        checking.report_text("AGT402", f"there is no input '{name}'", key, needle=f"inputs.{name}", hint=hint)
+        return
+    _walk(checking, key, reference, inputs[name].schema, 2)
+
+
+def _walk(checking: Checking, key: TextKey, reference: Reference, schema: dict[str, Any] | None, start: int) -> None:
+    """Follow a path into what a schema declares."""
+    for depth in range(start, len(reference.path)):
+        part = reference.path[depth]
+        found = step(schema, part)
+        shown = ".".join(reference.path[:depth])
+        whole = ".".join(reference.path[: depth + 1])
+        if found.found == "open":
+            return
+        if found.found == "absent":
+            message = (
+                f"'{shown}' has no '{part}'" if found.known else f"'{shown}' is a {found.kind}: it has no '{part}'"
+            )
+            hint = did_you_mean(part, found.known) or (f"it has {', '.join(found.known)}" if found.known else None)
+            if found.kind == "text" and depth == start:
+                hint = f"read it as a whole: {{{{ {shown} }}}}, or declare an output with keys"
+            checking.report_text("AGT403", message, key, needle=whole, hint=hint)
+            return
+        if found.found == "optional" and not reference.copes_without(reference.path[: depth + 1]):
+            message = f"'{whole}' may be absent"
+            hint = f"write {whole} | default(…), or guard it: {{% if {whole} %}}"
+            checking.report_text("AGT404", message, key, needle=whole, hint=hint)
+            return
+        schema = found.schema
+
+
+def stage_schema(template: Template, stage: Stage) -> dict[str, Any] | None:
+    """What a stage's output looks like; None for text, empty for anything."""
+    if stage.agent is not None:
+        agent = template.agents.get(stage.agent)
+        return agent.schema if agent is not None else {}
+    spec = stage.spec
+    if not isinstance(spec, models.MergeStage):
+        return {}
+    how = spec.merge.how
+    if how == "object":
+        return _object_schema(template, spec)
+    if how in ("list", "concat", "union"):
+        return {"type": "array"}
+    keys = {"majority": ("value", "votes", "of", "candidates"), "best": ("value", "from")}.get(how)
+    return {} if keys is None else {"type": "object", "properties": {key: {} for key in keys}, "required": list(keys)}
+
+
+def _object_schema(template: Template, spec: models.MergeStage) -> dict[str, Any]:
+    """One key per part; a part that may be missing has to be guarded."""
+    parts = [name for name in spec.merge.from_ if name in template.stages]
+    sure = [name for name in parts if spec.merge.require is None and template.stages[name].spec.when is None]
+    properties = {}
+    for name in parts:
+        part = template.stages[name]
+        agent = template.agents.get(part.agent) if part.agent is not None else None
+        properties[name] = (agent.schema or {"type": "string"}) if agent is not None else {}
+    return {"type": "object", "properties": properties, "required": sure}
+
+
+CHECKS = (check_names,)

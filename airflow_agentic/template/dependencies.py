@@ -1,0 +1,112 @@
+"""
+Who depends on whom, read from expressions, ``needs``, ``after`` and ``merge.from``.
+
+A stage *requires* another (bare reads, ``needs``): it must have succeeded. It *waits* for another (guarded reads,
+``after``): it must be done or skipped. A merge's *parts* are neither: how many must have succeeded is ``require``'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_agentic.template import models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from airflow_agentic.template.references import Reference
+    from airflow_agentic.template.template import Stage, Template
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What one owner depends on: stages, each in at most one of the three, in the template's order."""
+
+    required: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.required, *self.waiting, *self.parts)
+
+
+def dependencies(template: Template) -> dict[str, Dependencies]:
+    """The dependencies of every stage, and of ``output``, each artifact and each notification, by owner."""
+    order = {name: index for index, name in enumerate(template.stages)}
+    found = {name: _of_stage(stage, template.reads.get(name, ()), order) for name, stage in template.stages.items()}
+    for owner, reads in template.reads.items():
+        if owner not in found:
+            found[owner] = _of_reads(reads, order)
+    return found
+
+
+def _of_stage(stage: Stage, reads: Sequence[Reference], order: Mapping[str, int]) -> Dependencies:
+    spec = stage.spec
+    by_reads = _of_reads(reads, order)
+    required = _ordered((*by_reads.required, *spec.needs), order)
+    parts = spec.merge.from_ if isinstance(spec, models.MergeStage) else ()
+    parts = [name for name in dict.fromkeys(parts) if name in order and name not in required]
+    waiting = _ordered((*by_reads.waiting, *spec.after), order)
+    return Dependencies(
+        required, tuple(name for name in waiting if name not in required and name not in parts), tuple(parts)
+    )
+
+
+def _of_reads(reads: Sequence[Reference], order: Mapping[str, int]) -> Dependencies:
+    required = {reference.name for reference in reads if not reference.guarded}
+    waiting = {reference.name for reference in reads} - required
+    return Dependencies(_ordered(required, order), _ordered(waiting, order))
+
+
+def _ordered(names: Iterable[str], order: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(sorted({name for name in names if name in order}, key=order.__getitem__))
+
+
+def find_cycle(found: Mapping[str, Dependencies], names: Iterable[str]) -> list[str] | None:
+    """Stages that depend on each other in a circle, the first one again at the end; None when there is none."""
+    done: set[str] = set()
+    for root in names:
+        trail: list[str] = []
+        stack = [(root, iter(found[root].all))]
+        trail.append(root)
+        while stack:
+            name, rest = stack[-1]
+            follower = next((other for other in rest if other not in done), None)
+            if follower is None:
+                done.add(name)
+                stack.pop()
+                trail.pop()
+            elif follower in trail:
+                return [*trail[trail.index(follower) :], follower]
+            else:
+                trail.append(follower)
+                stack.append((follower, iter(found[follower].all)))
+    return None
+
+
+def topological(found: Mapping[str, Dependencies], names: Sequence[str]) -> list[str]:
+    """The stages in an order in which each follows what it depends on; the template's order wherever it can be."""
+    done: dict[str, None] = {}
+    pending = list(names)
+    while pending:
+        ready = next(name for name in pending if all(other in done for other in found[name].all))
+        done[ready] = None
+        pending.remove(ready)
+    return list(done)
+
+
+def optional_stages(template: Template, found: Mapping[str, Dependencies]) -> frozenset[str]:
+    """The stages that a successful run may not have run. The stages must hold no cycle."""
+    optional: set[str] = set()
+    for name in topological(found, list(template.stages)):
+        depends = found[name]
+        if (
+            template.stages[name].spec.when is not None
+            or optional.intersection(depends.required)
+            or (depends.parts and optional.issuperset(depends.parts))
+        ):
+            optional.add(name)
+    return frozenset(optional)

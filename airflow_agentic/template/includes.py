@@ -1,0 +1,68 @@
+"""Files that hold agents for several templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.errors import TemplateError
+from airflow_agentic.template.source import read_source, to_data
+from airflow_agentic.template.structure import Reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_agentic.template.source import Loc
+
+
+def read_includes(
+    reader: Reader, names: list[str], path: Path, root: Path
+) -> tuple[dict[str, str], dict[str, tuple[Reader, Any]]]:
+    """
+    The included files' texts by name, and their agents' data by name, each with the reader of its file.
+
+    :param path: of the template, which the names are relative to.
+    :param root: the folder that they can't leave, by links either.
+    """
+    files: dict[str, str] = {}
+    agents: dict[str, tuple[Reader, Any]] = {}
+    for index, name in enumerate(names):
+        loc: Loc = ("include", index)
+        target = (path.parent / name).resolve()
+        if not target.is_relative_to(root.resolve()):
+            reader.error("AGT212", f"'{name}' lies outside of the templates' folder", loc)
+        elif name in files:
+            reader.error("AGT212", f"'{name}' is included twice", loc)
+        else:
+            _read_include(reader, name, path.parent / name, loc, files, agents)
+    return files, agents
+
+
+def _read_include(
+    reader: Reader,
+    name: str,
+    target: Path,
+    loc: Loc,
+    files: dict[str, str],
+    agents: dict[str, tuple[Reader, Any]],
+) -> None:
+    try:
+        source = read_source(target)
+    except TemplateError as error:
+        if any(problem.code == "AGT101" for problem in error.problems):
+            reader.error("AGT212", f"'{name}' can't be read", loc, "the path is relative to this file")
+        else:
+            reader.problems.extend(error.problems)
+        return
+    data, problems = to_data(source)
+    reader.problems.extend(problems)
+    files[name] = source.text
+    inner = Reader(source, reader.problems)
+    for key in data if isinstance(data, dict) else ():
+        if key not in ("agents", "version") and not key.startswith("x-"):
+            inner.error("AGT213", f"an included file holds only agents, not '{key}'", (key,), key=True)
+    for agent, value in inner.mapping(data.get("agents") if isinstance(data, dict) else data, ("agents",)).items():
+        if agent in agents:
+            other = agents[agent][0].source.path
+            inner.error("AGT211", f"the agent '{agent}' is also defined in {other}", ("agents", agent), key=True)
+        else:
+            agents[agent] = inner, value

@@ -1,0 +1,97 @@
+"""What a run takes: JSON Schema plus a default per input, or the shorthand of outputs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.template import models
+from airflow_agentic.template.hints import did_you_mean
+from airflow_agentic.template.output import ShorthandError, schema_error, to_schema, validation_error
+from airflow_agentic.template.template import Input
+
+if TYPE_CHECKING:
+    from airflow_agentic.template.source import Loc
+    from airflow_agentic.template.structure import Reader
+
+#: What JSON Schema (2020-12) and Airflow's trigger form know.
+_SCHEMA_KEYS = frozenset(
+    (
+        *("type", "enum", "const", "title", "description", "examples", "format", "pattern", "default"),
+        *("minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        *("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "minContains", "maxContains"),
+        *("properties", "required", "additionalProperties", "patternProperties", "propertyNames"),
+        *("minProperties", "maxProperties", "dependentRequired", "anyOf", "oneOf", "allOf", "not", "if", "then"),
+        *("else", "$ref", "$defs", "$comment", "deprecated", "readOnly", "writeOnly", "contentMediaType"),
+        *("description_md", "section", "values_display"),
+    )
+)
+_TYPES = (*("string", "number", "integer", "boolean", "array", "object", "null"),)
+#: Schemas of these keys only are judged here, because jsonschema costs more to import than a DAG to parse.
+_SIMPLE_KEYS = frozenset(("type", "title", "format", "minLength", "minimum", "maximum", "section"))
+_PYTHON = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
+
+
+def read_inputs(reader: Reader, data: Any) -> dict[str, Input]:
+    """All inputs by name; what is wrong is kept by the reader."""
+    inputs = {}
+    for name, spec in reader.mapping(data, ("inputs",)).items():
+        loc: Loc = ("inputs", name)
+        if not re.match(models.NAME, name):
+            reader.error("AGT205", f"'{name}' can't be an input's name: letters, digits and _ only", loc, key=True)
+            continue
+        found = _read_input(reader, name, spec, loc)
+        if found is not None:
+            inputs[name] = found
+    return inputs
+
+
+def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input | None:
+    if not isinstance(spec, dict) or not _SCHEMA_KEYS.intersection(spec):
+        try:
+            return Input(name=name, schema=to_schema(spec, closed=False) or {"type": "string"}, required=True)
+        except ShorthandError as error:
+            reader.error("AGT220", error.message, (*loc, *error.loc), error.hint)
+            return None
+    for key in spec:
+        if key not in _SCHEMA_KEYS and not key.startswith("x-"):
+            hint = did_you_mean(key, _SCHEMA_KEYS)
+            reader.error("AGT202", f"there is no key '{key}' in a JSON Schema", (*loc, key), hint, key=True)
+    schema = {key: value for key, value in spec.items() if key not in ("default", "description")}
+    if not _valid_schema(reader, schema, loc):
+        return None
+    if "default" in spec:
+        _check_default(reader, schema, spec["default"], (*loc, "default"))
+    description = spec.get("description")
+    return Input(
+        name=name,
+        schema=schema,
+        required="default" not in spec,
+        default=spec.get("default"),
+        description=None if description is None else str(description),
+    )
+
+
+def _valid_schema(reader: Reader, schema: dict[str, Any], loc: Loc) -> bool:
+    if _SIMPLE_KEYS.issuperset(schema) and schema.get("type") in _PYTHON:
+        return True
+    error = schema_error(schema)
+    if error is None:
+        return True
+    place, message = error
+    kind = schema.get("type")
+    hint = did_you_mean(kind, _TYPES) if isinstance(kind, str) and place == ("type",) else None
+    reader.error("AGT221", f"not a JSON Schema: {message}", (*loc, *place), hint)
+    return False
+
+
+def _check_default(reader: Reader, schema: dict[str, Any], value: Any, loc: Loc) -> None:
+    kind = _PYTHON.get(str(schema.get("type")))
+    if kind is not None and {"type", "title", "section"}.issuperset(schema):
+        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))  # type: ignore[arg-type]
+        error = None if fits else f"{value!r} is not of type '{schema['type']}'"
+    else:
+        error = validation_error(schema, value)
+        error = error.removeprefix("$: ") if error is not None else None
+    if error is not None:
+        reader.error("AGT222", f"the default doesn't fit the input: {error}", loc)

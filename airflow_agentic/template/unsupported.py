@@ -1,0 +1,19 @@
+"""Keys that the language has and this version doesn't run: refused by name, never silently accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TOP_LEVEL = ("budget",)
+AGENT = ("window",)
+STAGE_KINDS = ("human", "pipeline")
+STAGE = ("routes", "for_each", "max_items", "max_parallel", "tolerate", "items_per_task", "on_error", "cache")
+NOTIFY = ("on_escalation",)
+#: Names that only exist inside what isn't supported yet.
+EXPRESSION_NAMES = ("index", "round", "feedback", "error")
+
+
+def split(data: dict[str, Any], keys: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
+    """The mapping without the keys that aren't supported yet, and which of them it has."""
+    found = [key for key in keys if key in data]
+    return ({key: value for key, value in data.items() if key not in found} if found else data), found
