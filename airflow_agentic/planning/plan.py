@@ -16,7 +16,7 @@ Terms:
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: Changed whenever a plan written by this version could be misread by another one.
@@ -42,15 +42,18 @@ class PlannedTask:
     :param guarded: the names of ``reads`` whose tasks may have been skipped.
     :param config: what the operator needs, by kind:
 
-        * ``agent``: ``agent`` (a key of ``Plan.agents``), ``prompt``, ``input``, ``when``, ``accept``,
+        * ``agent``: ``agent`` (a key of ``Plan.agents``), ``prompt`` (rendered against what ``prompt_reads`` says:
+          ``stages``, everything that the stage reads, or ``input``, the agent's own prompt), ``instructions`` (always
+          rendered against ``input``), ``input``, ``when``, ``accept``,
           ``retry`` (``attempts``, ``wait``, ``multiplier``, ``max_wait`` in seconds, ``jitter``), ``timeout`` in
           seconds or null, and ``airflow`` (``pool``, ``queue``, ``priority_weight``, ``executor_config``);
         * ``merge``: ``from`` (stage names), ``how``, ``by``, ``require`` (a number or null for all that ran),
           ``when``, ``airflow``;
         * ``join``: nothing;
         * ``artifact``: ``path``, ``content``, ``asset`` (a URI or null);
-        * ``finish``: ``output`` (mapping of text), ``artifacts`` (task ids), ``readers`` (stage → the task ids
-          that read it, with each reader's kind).
+        * ``finish``: ``output`` (mapping of text), ``artifact`` (null, the artifact's task id, or a list of them
+          where the template has a list; ``output`` sees it as ``artifact``), ``readers`` (stage → who depends on it
+          → ``merge`` if that copes with the stage's failure, else ``stage``).
     :param doc: Markdown for the task's documentation, or null.
     """
 
@@ -109,7 +112,7 @@ class Plan:
 
     def to_data(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
-        return {"format": PLAN_FORMAT, **asdict(self)}
+        return {"format": PLAN_FORMAT, **vars(self), "tasks": [dict(vars(task)) for task in self.tasks]}
 
     def to_json(self) -> str:
         """The plan as canonical JSON: equal plans give equal text."""

@@ -40,27 +40,25 @@ def read_inputs(reader: Reader, data: Any) -> dict[str, Input]:
         if not re.match(models.NAME, name):
             reader.error("AGT205", f"'{name}' can't be an input's name: letters, digits and _ only", loc, key=True)
             continue
-        found = _read_input(reader, name, spec, loc)
-        if found is not None:
-            inputs[name] = found
+        inputs[name] = _read_input(reader, name, spec, loc)
     return inputs
 
 
-def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input | None:
+def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
     if not isinstance(spec, dict) or not _SCHEMA_KEYS.intersection(spec):
         try:
             return Input(name=name, schema=to_schema(spec, closed=False) or {"type": "string"}, required=True)
         except ShorthandError as error:
             reader.error("AGT220", error.message, (*loc, *error.loc), error.hint)
-            return None
+            return Input(name=name, schema={}, required=True)
     for key in spec:
         if key not in _SCHEMA_KEYS and not key.startswith("x-"):
             hint = did_you_mean(key, _SCHEMA_KEYS)
             reader.error("AGT202", f"there is no key '{key}' in a JSON Schema", (*loc, key), hint, key=True)
     schema = {key: value for key, value in spec.items() if key not in ("default", "description")}
     if not _valid_schema(reader, schema, loc):
-        return None
-    if "default" in spec:
+        schema = {}
+    elif "default" in spec:
         _check_default(reader, schema, spec["default"], (*loc, "default"))
     description = spec.get("description")
     return Input(

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from yaml._yaml import CParser  # type: ignore[import-untyped]
+from yaml._yaml import CParser
 
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.template.problems import Problem
@@ -51,7 +51,7 @@ _WORDS = {
 _FIRST = frozenset("+-.0123456789")
 
 
-class _Composer(CParser):  # type: ignore[misc]
+class _Composer(CParser):
     """libyaml's parser, up to nodes; what a plain scalar means is decided when the data is made."""
 
     def resolve(self, _kind: type, _value: str | None, implicit: Any) -> str:

@@ -63,6 +63,12 @@ _TYPES = {
     "model_attributes_type": "must be a mapping",
 }
 
+_FORMS = {
+    "name": "holds letters, digits, '_', '-' and '.' only: it is the DAG's id",
+    "callable": "must be module:function, as in my_project.agents:summarize",
+    "notifier": "must be the dotted path of a class, as in my_project.notify.Pager",
+}
+
 
 class Reader:
     """
@@ -152,7 +158,7 @@ def _words(error: dict[str, Any]) -> str:
     if code == "literal_error":
         return f"must be {context['expected']}"
     if code == "string_pattern_mismatch":
-        return f"must match {context['pattern']}"
+        return _FORMS.get(str(error["loc"][-1]), f"must match {context['pattern']}")
     if code in ("too_short", "missing_argument"):
         return "must not be empty"
     return "is wrong: " + str(error["msg"])[:1].lower() + str(error["msg"])[1:]
