@@ -10,6 +10,7 @@ The class says what somebody can do about it; in a task, the class is also what 
     ├── PlanMismatchError      the run's task instances are not those of its plan
     ├── RunFailedError         the run ended, and something in it failed without being recovered
     ├── TraceError             a record is missing, unreadable or can't be written
+    ├── StoppedError           the process was told to stop while it worked: another try may finish the work
     ├── RetryLater             not a failure yet: the attempt is repeated after a long wait, by Airflow
     └── AttemptError           one attempt of an agent failed; ``kind`` says why, the class if to retry
         ├── RetryableError     rate_limited, unavailable, timeout, malformed_output, bug
@@ -73,6 +74,10 @@ class RunFailedError(AgenticError):
 
 class TraceError(AgenticError):
     """A record of the trace is missing or unreadable, or can't be written."""
+
+
+class StoppedError(AgenticError):
+    """The process was told to stop (a task cleared or marked, a worker going down) while an attempt was going on."""
 
 
 class AttemptError(AgenticError):

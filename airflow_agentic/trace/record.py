@@ -1,11 +1,13 @@
 """
-What a run leaves behind: one JSON record per attempt, decision, artifact, and one manifest that seals them.
+What a run leaves behind: one JSON record per attempt, merge, artifact and failure, and a manifest that seals them.
 
 A record is written once, by one writer, and never changed: no locks, nothing lost to a retry (Airflow clears a
 task's XComs when it runs again), and readable without Airflow. The layout under the trace store's URL::
 
     <dag_id>/<run_id>/attempts/<task_id>.<map_index>.<try_number>.<attempt>.json
+    <dag_id>/<run_id>/merges/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/artifacts/<task_id>.<try_number>.json
+    <dag_id>/<run_id>/failures/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/values/<sha256>.json
     <dag_id>/<run_id>/template/<digest>.yaml
     <dag_id>/<run_id>/manifest.<try_number>.json
@@ -35,7 +37,8 @@ class AttemptRecord:
     """
     One attempt of one agent (of one item).
 
-    :param attempt: from 1, counted over all Airflow tries of the task instance since it was last cleared.
+    :param attempt: from 1, counted over all Airflow tries of the task instance since it was last cleared; an attempt
+        that was killed is repeated under its number by the next try.
     :param try_number: Airflow's, from 1.
     :param round: of the innermost loop, from 1.
     :param item: ``{"index": …, "value": …}`` in a fan-out, else null.
@@ -106,21 +109,84 @@ class ArtifactRecord:
     passages: tuple[Passage, ...] = ()
 
 
-def to_data(record: AttemptRecord | ArtifactRecord) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class MergeRecord:
+    """
+    One merge of several stages' outputs, as it went.
+
+    :param how: one of the language's seven ways.
+    :param used: the stages whose outputs were merged, in the template's order.
+    :param missing: the other stages of the template's list, each with ``from`` and the ``state`` it was in.
+    :param seconds: of work, by a monotonic clock.
+    """
+
+    run: RunKey
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    how: str
+    used: tuple[str, ...]
+    missing: tuple[dict[str, Any], ...]
+    started: str
+    ended: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRecord:
+    """
+    A task that failed outside of an attempt: an expression, a configuration, a merge short of parts.
+
+    :param error: ``type`` (of the exception, without its module) and ``message``.
+    """
+
+    run: RunKey
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    at: str
+    error: dict[str, str]
+
+
+Record = AttemptRecord | MergeRecord | ArtifactRecord | FailureRecord
+
+#: what a record says it is → its class
+KINDS: dict[str, type[Record]] = {
+    "attempt": AttemptRecord,
+    "merge": MergeRecord,
+    "artifact": ArtifactRecord,
+    "failure": FailureRecord,
+}
+
+
+def to_data(record: Record) -> dict[str, Any]:
     """The record as JSON-able data, with its format and kind."""
-    kind = "attempt" if isinstance(record, AttemptRecord) else "artifact"
+    kind = next(name for name, cls in KINDS.items() if isinstance(record, cls))
     return {"format": RECORD_FORMAT, "kind": kind, **asdict(record)}
 
 
-def attempt_from_data(data: dict[str, Any]) -> AttemptRecord:
+def from_data(data: dict[str, Any]) -> Record:
     """
-    Read an attempt's record back.
+    Read a record back; keys that a later version may have added are left out.
 
-    :raises ValueError: it is no attempt's record, or of another format.
+    :raises ValueError: it is no record, or of another format.
     """
-    if data.get("format") != RECORD_FORMAT or data.get("kind") != "attempt":
-        raise ValueError(f"not an attempt's record of format {RECORD_FORMAT}")
-    known = {key: data[key] for key in AttemptRecord.__dataclass_fields__ if key in data}
-    known["run"] = RunKey(**known["run"])
-    known["tool_calls"] = tuple(known["tool_calls"])
-    return AttemptRecord(**known)
+    cls = KINDS.get(data.get("kind", ""))
+    if data.get("format") != RECORD_FORMAT or cls is None:
+        raise ValueError(f"not a record of format {RECORD_FORMAT}")
+    known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
+    for key in ("tool_calls", "used", "missing"):
+        if key in known:
+            known[key] = tuple(known[key])
+    if "passages" in known:
+        known["passages"] = tuple(_passage(passage) for passage in known["passages"])
+    try:
+        return cls(**{**known, "run": RunKey(**known["run"])})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a whole record: {error}") from None
+
+
+def _passage(data: dict[str, Any]) -> Passage:
+    return Passage(**{**data, "sources": tuple(data["sources"])})

@@ -1,0 +1,157 @@
+"""
+A stage that writes a file for people: the artifact.
+
+It goes to the artifact store under a path that the template renders, and the record says for each inserted value which
+output of which attempt it is from. A path is made from data, so it is checked after rendering: nothing that an agent
+or a run's input says can write outside of the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic import config
+from airflow_agentic.errors import AgenticError, ConfigError
+from airflow_agentic.operators.base import PlannedOperator, now
+from airflow_agentic.operators.scope import build_scope
+from airflow_agentic.operators.xcom import pull_provenance, push_output, push_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_agentic.operators.scope import Scope
+    from airflow_agentic.planning.plan import PlannedTask
+    from airflow_agentic.template.expressions import RenderedPassage
+    from airflow_agentic.trace.record import Passage
+
+#: What file systems take for one name.
+LONGEST_NAME = 255
+
+
+class ArtifactPathError(AgenticError):
+    """The rendered path of an artifact is none that can be written below the artifact store."""
+
+
+class ArtifactOperator(PlannedOperator):
+    """A task that writes an artifact, and emits the event of its asset if it has one."""
+
+    ui_color = "#fdf1d8"
+
+    def __init__(self, *, planned: PlannedTask, **kwargs: Any) -> None:
+        super().__init__(planned=planned, outlets=_outlets(planned), **kwargs)
+
+    def work(self, context: Context) -> None:
+        """Render, write, record, and push ``{"uri", "bytes", "sha256"}``."""
+        from airflow_agentic.template.expressions import render_passages, render_string
+
+        own, ti = self.planned.config, context["ti"]
+        scope = build_scope(context, self.planned.reads, self.planned.guarded)
+        with self.locating("artifact.path"):
+            path = checked_path(render_string(own["path"], scope.values))
+        with self.locating("artifact.content"):
+            content, passages = render_passages(own["content"], scope.values)
+        data = content.encode("utf-8", "replace")
+        written: dict[str, Any] = {
+            "uri": _write(path, data),
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+        record = self._record(context, written, _provenance(ti, passages, scope))
+        if own.get("asset"):
+            context["outlet_events"][self.outlets[0]].extra.update({**written, "record": record})
+        push_provenance(ti, attempt=None, record=record, model=None, agent=None)
+        push_output(ti, written)
+
+    def _record(self, context: Context, written: Mapping[str, Any], passages: tuple[Passage, ...]) -> str:
+        from airflow_agentic.trace.record import ArtifactRecord
+
+        return self.write_record(
+            ArtifactRecord(
+                run=self.run_key(context),
+                task_id=self.task_id,
+                try_number=context["ti"].try_number,
+                asset=self.planned.config.get("asset"),
+                written=now(),
+                passages=passages,
+                **written,
+            )
+        )
+
+
+def checked_path(path: str) -> str:
+    """
+    A path that stays below the root it is put under, on any file system.
+
+    :raises ArtifactPathError: it doesn't, or can't be a path.
+    """
+    names = path.split("/")
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in path):
+        problem = "it holds control characters"
+    elif "\\" in path:
+        problem = "it holds a backslash"
+    elif path.startswith(("/", "~")) or (len(path) > 1 and path[1] == ":"):
+        problem = "it is absolute"
+    elif any(name in ("", ".", "..") for name in names):
+        problem = "each part between slashes must be a name"
+    elif any(len(name.encode()) > LONGEST_NAME for name in names):
+        problem = f"a name in it is longer than {LONGEST_NAME} bytes"
+    else:
+        return path
+    shown = path if len(path) <= 200 else f"{path[:200]}…"
+    raise ArtifactPathError(f"An artifact can't be written to {shown!r}: {problem}.")
+
+
+def _write(path: str, data: bytes) -> str:
+    """Write an artifact whole, over any former one; its URI."""
+    from airflow_agentic.trace import files
+
+    url = config.get("artifact_url")
+    try:
+        filesystem, root = files.open_url(url)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"[agentic] artifact_url {url!r} can't be used: {error}") from None
+    files.overwrite(filesystem, f"{root}/{path}", data)
+    return str(filesystem.unstrip_protocol(f"{root}/{path}"))
+
+
+def _provenance(ti: Any, passages: Sequence[RenderedPassage], scope: Scope) -> tuple[Passage, ...]:
+    """What each passage is from; each stage is asked once."""
+    from airflow_agentic.trace.record import Passage
+
+    names = dict.fromkeys(read[0] for passage in passages for read in passage.reads)
+    origins = {name: _origin(ti, scope.tasks[name]) for name in names if name in scope.tasks}
+    return tuple(
+        Passage(
+            start=passage.start,
+            end=passage.end,
+            expression=passage.expression,
+            sources=tuple(
+                {"name": read[0], "path": list(read[1:]), **origins.get(read[0], {})} for read in passage.reads
+            ),
+        )
+        for passage in passages
+    )
+
+
+def _origin(ti: Any, task_id: str) -> dict[str, Any]:
+    known = pull_provenance(ti, task_id)
+    return {
+        "task_id": task_id,
+        "round": 1,
+        "item": None,
+        "attempt": known.get("attempt"),
+        "record": known.get("record"),
+    }
+
+
+def _outlets(planned: PlannedTask) -> list[Any]:
+    uri = planned.config.get("asset")
+    if not uri:
+        return []
+    from airflow.sdk import Asset
+
+    return [Asset(uri)]

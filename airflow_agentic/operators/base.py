@@ -1,0 +1,148 @@
+"""
+What all operators of the package share: settings from the plan, the scope, and how a failure is told.
+
+An operator is made for every task of every template at every parse, so its constructor does nothing but hand on; no
+field is a template of Airflow's, because what agents and users write is data and must never be rendered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_agentic.errors import AgenticError, AttemptError, RetryLater, StoppedError
+from airflow_agentic.operators.retry import RETRY_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import Context
+
+    from airflow_agentic.operators.scope import Scope
+    from airflow_agentic.planning.plan import PlannedTask
+    from airflow_agentic.trace.record import Record, RunKey
+
+#: Airflow's states of a task whose work wasn't done although it should have been.
+FAILED_STATES = ("failed", "upstream_failed")
+
+
+class PlannedOperator(BaseOperator):
+    """
+    A task of a plan.
+
+    :param planned: the task.
+    :param digest: of the template, for the records.
+    """
+
+    template_fields = ()
+
+    def __init__(self, *, planned: PlannedTask, digest: str, **kwargs: Any) -> None:
+        settings = planned.config.get("airflow") or {}
+        given = {key: value for key, value in settings.items() if value is not None}
+        super().__init__(
+            trigger_rule=planned.trigger_rule, retry_policy=RETRY_POLICY, doc_md=planned.doc, **given, **kwargs
+        )
+        self.planned = planned
+        self.digest = digest
+
+    def execute(self, context: Context) -> None:
+        """Do the task's work; a failure of ours ends with its message, not with our frames."""
+        try:
+            self.work(context)
+        except AirflowSkipException:
+            raise
+        except AgenticError as error:
+            failure = error
+        except Exception as error:
+            self._record_failure(context, error)
+            raise
+        else:
+            return
+        if not isinstance(failure, (AttemptError, RetryLater, StoppedError)):
+            self._record_failure(context, failure)
+        raise failure.with_traceback(None) from None
+
+    def work(self, context: Context) -> None:
+        """
+        The task itself. It pushes its own XComs.
+
+        :raises AgenticError: it failed, and the message says why.
+        """
+        raise NotImplementedError
+
+    def check_when(self, scope: Scope) -> None:
+        """
+        Go on if the stage's condition holds, or there is none.
+
+        :raises AirflowSkipException: it doesn't hold.
+        """
+        from airflow_agentic.template.expressions import is_true
+
+        condition = self.planned.config.get("when")
+        if condition is None:
+            return
+        with self.locating("when"):
+            holds = is_true(condition, scope.values)
+        if not holds:
+            raise AirflowSkipException(f"The stage's condition is false: {condition}")
+
+    @contextlib.contextmanager
+    def locating(self, key: str) -> Iterator[None]:
+        """Let the errors of an expression point at the template."""
+        from airflow_agentic.template.expressions import ExpressionError
+
+        try:
+            yield
+        except ExpressionError as error:
+            message = f"Stage {self.planned.stage!r}, {key}: {error.message}"
+            raise ExpressionError(message, error.expression, error.line) from None
+
+    def run_key(self, context: Context) -> RunKey:
+        """What the records of this task have in common."""
+        from airflow_agentic.trace.record import RunKey
+
+        return RunKey(dag_id=self.dag_id, run_id=context["ti"].run_id, template_digest=self.digest)
+
+    def write_record(self, record: Record) -> str:
+        """
+        Store a record.
+
+        :returns: its path in the trace store.
+        """
+        from airflow_agentic.trace.store import TraceStore
+
+        return TraceStore().write(record)
+
+    def _record_failure(self, context: Context, error: Exception) -> None:
+        """So that the run's last task can say why; the error itself matters more than its record."""
+        from airflow_agentic.trace.mask import masked
+        from airflow_agentic.trace.record import FailureRecord
+
+        ti = context["ti"]
+        record = FailureRecord(
+            run=self.run_key(context),
+            stage=self.planned.stage,
+            task_id=self.task_id,
+            map_index=map_index(ti),
+            try_number=ti.try_number,
+            at=now(),
+            error={"type": type(error).__name__, "message": masked(str(error))},
+        )
+        try:
+            self.write_record(record)
+        except Exception:
+            self.log.warning("The failure could not be recorded.", exc_info=True)
+
+
+def map_index(ti: Any) -> int:
+    """Airflow's, -1 for a task that isn't mapped."""
+    return -1 if ti.map_index is None else int(ti.map_index)
+
+
+def now() -> str:
+    """ISO 8601 in UTC."""
+    return datetime.now(tz=UTC).isoformat()

@@ -1,0 +1,122 @@
+"""
+A stage that makes one value from the outputs of others.
+
+How is pure and in :mod:`~airflow_agentic.operators.merging`; here is which parts there are. Without ``require``
+Airflow starts the task when no part has failed (``none_failed``) and every part that ran is used; with a number it
+starts when all have ended (``all_done``), and the task counts for itself.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_agentic.operators.base import FAILED_STATES, PlannedOperator, map_index, now
+from airflow_agentic.operators.merging import MergeError, merge
+from airflow_agentic.operators.scope import build_scope
+from airflow_agentic.operators.xcom import push_output, push_provenance, task_states
+from airflow_agentic.trace.record import MergeRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow.sdk import Context
+
+    from airflow_agentic.operators.scope import Scope
+
+
+class MergeOperator(PlannedOperator):
+    """A task that merges what its parts have left."""
+
+    ui_color = "#dff0e3"
+
+    def work(self, context: Context) -> None:
+        """Skip, or merge and push the result."""
+        started, clock, ti = now(), time.monotonic(), context["ti"]
+        states = self._states(ti)
+        parts = {name: self._part(name, states) for name in self.planned.config["from"]}
+        scope = self._scope(context, parts)
+        self.check_when(scope)
+        self._check_enough(parts)
+        used = tuple(name for name, part in parts.items() if part.ran)
+        value = merge(self.planned.config["how"], [(name, scope.values[name]) for name in used], self._by(scope))
+        record = MergeRecord(
+            run=self.run_key(context),
+            stage=self.planned.stage,
+            task_id=self.task_id,
+            map_index=map_index(ti),
+            try_number=ti.try_number,
+            how=self.planned.config["how"],
+            used=used,
+            missing=tuple({"from": name, "state": part.state} for name, part in parts.items() if not part.ran),
+            started=started,
+            ended=now(),
+            seconds=round(time.monotonic() - clock, 6),
+        )
+        push_provenance(ti, attempt=None, record=self.write_record(record), model=None, agent=None)
+        push_output(ti, value)
+
+    def _states(self, ti: Any) -> Mapping[str, str | None]:
+        return task_states(
+            ti, [task_id for name in self.planned.config["from"] for task_id in self.planned.reads[name]]
+        )
+
+    def _part(self, name: str, states: Mapping[str, str | None]) -> _Part:
+        """The last of the part's tasks that succeeded, or else its last one."""
+        ids = self.planned.reads[name]
+        ran = [task_id for task_id in ids if states.get(task_id) == "success"]
+        task_id = (ran or list(ids))[-1]
+        return _Part(task_id=task_id, state=states.get(task_id))
+
+    def _scope(self, context: Context, parts: Mapping[str, _Part]) -> Scope:
+        others = {name: ids for name, ids in self.planned.reads.items() if name not in parts}
+        ran = {name: (part.task_id,) for name, part in parts.items() if part.ran}
+        guarded = [name for name in self.planned.guarded if name not in parts]
+        return build_scope(context, {**ran, **others}, guarded)
+
+    def _check_enough(self, parts: Mapping[str, _Part]) -> None:
+        """
+        Have enough parts run?
+
+        :raises AirflowSkipException: none has, and none has failed.
+        :raises MergeError: too few have succeeded.
+        """
+        missing = {name: part.state for name, part in parts.items() if not part.ran}
+        succeeded = len(parts) - len(missing)
+        if not succeeded and not any(state in FAILED_STATES for state in missing.values()):
+            raise AirflowSkipException("None of the stages to merge has run.")
+        required = self.planned.config.get("require") or 1
+        if succeeded < required:
+            shown = ", ".join(f"{name!r} ({state})" for name, state in missing.items())
+            raise MergeError(
+                f"Stage {self.planned.stage!r} requires {required} of its {len(parts)} parts, and {succeeded} "
+                f"succeeded. Missing: {shown}."
+            )
+
+    def _by(self, scope: Scope) -> Callable[[Any], Any] | None:
+        from airflow_agentic.template.expressions import evaluate
+
+        expression = self.planned.config.get("by")
+        if expression is None:
+            return None
+
+        def by(item: Any) -> Any:
+            with self.locating("by"):
+                return evaluate(expression, {**scope.values, "item": item})
+
+        return by
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """The task that stands for a part, and the state it is in."""
+
+    task_id: str
+    state: str | None
+
+    @property
+    def ran(self) -> bool:
+        return self.state == "success"

@@ -1,0 +1,73 @@
+"""
+Where each record of a run lies under the trace store's URL.
+
+The layout itself is drawn in :mod:`~airflow_agentic.trace.record`.
+
+Ids come from users (a run id may hold anything), so each becomes one harmless path segment: quoted as in a URL,
+never ``.`` or ``..``, and cut with a digest when a file system would refuse its length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord
+
+if TYPE_CHECKING:
+    from airflow_agentic.trace.record import Record
+
+#: Most file systems take 255 bytes; a name carries numbers and a suffix as well.
+LONGEST_SEGMENT = 180
+
+FOLDERS = ("attempts", "merges", "artifacts", "failures")
+
+
+def segment(name: str) -> str:
+    """One path segment that stands for this id and for no other."""
+    quoted = quote(name, safe="", errors="surrogatepass")
+    if not quoted.strip("."):
+        return quoted.replace(".", "%2E")
+    if len(quoted) > LONGEST_SEGMENT:
+        # quoting never yields "%~", so a cut name can't be mistaken for a whole one
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{quoted[: LONGEST_SEGMENT - 66]}%~{digest}"
+    return quoted
+
+
+def run_folder(dag_id: str, run_id: str) -> str:
+    """The folder of a run."""
+    return f"{segment(dag_id)}/{segment(run_id)}"
+
+
+def record_path(record: Record) -> str:
+    """The file of a record."""
+    folder = run_folder(record.run.dag_id, record.run.run_id)
+    task = segment(record.task_id)
+    match record:
+        case AttemptRecord():
+            name = f"attempts/{task}.{record.map_index}.{record.try_number}.{record.attempt}"
+        case MergeRecord():
+            name = f"merges/{task}.{record.map_index}.{record.try_number}"
+        case FailureRecord():
+            name = f"failures/{task}.{record.map_index}.{record.try_number}"
+        case ArtifactRecord():
+            name = f"artifacts/{task}.{record.try_number}"
+    return f"{folder}/{name}.json"
+
+
+def task_prefix(folder: str, task_id: str, map_index: int) -> str:
+    """What the files of one task instance begin with. Those of a task whose id goes on with a dot may as well."""
+    return f"{folder}/{segment(task_id)}.{map_index}."
+
+
+def numbers_of(path: str, prefix: str) -> list[int]:
+    """The try, and for an attempt its number, of a file with that prefix; nothing if it is another task's."""
+    numbers = path.removeprefix(prefix).removesuffix(".json").split(".")
+    return [int(number) for number in numbers] if all(number.isdecimal() for number in numbers) else []
+
+
+def manifest_path(dag_id: str, run_id: str, try_number: int) -> str:
+    """The manifest that a try of the run's last task wrote."""
+    return f"{run_folder(dag_id, run_id)}/manifest.{try_number}.json"

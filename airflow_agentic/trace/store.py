@@ -1,0 +1,212 @@
+"""
+The trace store: records in, records out, on any file system that fsspec knows.
+
+A record is created, never changed: a name that exists already is an error, because it means two writers for one
+attempt. Nothing here needs Airflow, so a trace can be read wherever its files are.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic import config
+from airflow_agentic.errors import ConfigError, TraceError
+from airflow_agentic.trace import files, layout
+from airflow_agentic.trace.record import from_data, to_data
+from airflow_agentic.trace.values import pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_agentic.trace.record import Record, RunKey
+
+#: The keys of records that hold what users and agents wrote, so that may be large.
+PAYLOAD = ("input", "output", "item", "error", "tool_calls")
+
+
+class TraceStore:
+    """
+    The records below one URL. Paths are relative to it.
+
+    :param url: any fsspec URL or a local path; None for ``[agentic] trace_url``.
+    :raises ConfigError: the URL's file system isn't there.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url = url or config.get("trace_url")
+        try:
+            self._filesystem, self._root = files.open_url(self.url)
+        except (ValueError, ImportError) as error:
+            raise ConfigError(f"[agentic] trace_url {self.url!r} can't be used: {error}") from None
+
+    def write(self, record: Record) -> str:
+        """
+        Store a record; its large values first, so that a record never refers to what isn't there.
+
+        :returns: its path.
+        :raises TraceError: it is there already, or can't be written.
+        """
+        path = layout.record_path(record)
+        folder = layout.run_folder(record.run.dag_id, record.run.run_id)
+        self._create(path, _to_json(self._pack(to_data(record), folder)))
+        return path
+
+    def read(self, path: str) -> Record:
+        """
+        A record, with its large values.
+
+        :raises TraceError: it is missing or unreadable.
+        """
+        return self._record(path, lambda data: self._unpack(data, path))
+
+    def peek(self, path: str) -> Record:
+        """
+        A record whose large values are left where they are, as references.
+
+        :raises TraceError: it is missing or unreadable.
+        """
+        return self._record(path, lambda data: data)
+
+    def records(self, dag_id: str, run_id: str) -> dict[str, Record]:
+        """
+        All records of a run by their paths, sorted, each as :meth:`peek` gives it.
+
+        :raises TraceError: one of them is unreadable.
+        """
+        folder = layout.run_folder(dag_id, run_id)
+        return {path: self.peek(path) for name in layout.FOLDERS for path in self.names(f"{folder}/{name}")}
+
+    def of_task(self, run: RunKey, task_id: str, map_index: int) -> list[Record]:
+        """The attempts and failures of a task instance in the order of their tries, each as :meth:`peek` gives it."""
+        folder = layout.run_folder(run.dag_id, run.run_id)
+        found: list[tuple[list[int], str]] = []
+        for name in ("attempts", "failures"):
+            prefix = layout.task_prefix(f"{folder}/{name}", task_id, map_index)
+            paths = [path for path in self.names(f"{folder}/{name}") if path.startswith(prefix)]
+            found += [(layout.numbers_of(path, prefix), path) for path in paths]
+        return [self.peek(path) for numbers, path in sorted(found) if numbers]
+
+    def write_template(self, run: RunKey, source: str) -> None:
+        """Store the template that a run was made from, once."""
+        path = f"{layout.run_folder(run.dag_id, run.run_id)}/template/{run.template_digest}.yaml"
+        if not self._filesystem.exists(self._full(path)):
+            self._write(files.overwrite, path, source.encode("utf-8", "surrogatepass"))
+
+    def write_manifest(self, run: RunKey, try_number: int, data: dict[str, Any]) -> str:
+        """
+        Store a manifest.
+
+        :raises TraceError: it is there already, or can't be written.
+        """
+        path = layout.manifest_path(run.dag_id, run.run_id, try_number)
+        self._create(path, _to_json(data))
+        return path
+
+    def manifest(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+        """
+        The run's last manifest, None when it has none yet.
+
+        :raises TraceError: it is unreadable.
+        """
+        prefix = f"{layout.run_folder(dag_id, run_id)}/manifest."
+        tries = [path.removeprefix(prefix).removesuffix(".json") for path in self.names(prefix.rpartition("/")[0])]
+        numbers = [int(number) for number in tries if number.isdecimal()]
+        if not numbers:
+            return None
+        path = layout.manifest_path(dag_id, run_id, max(numbers))
+        try:
+            data: dict[str, Any] = json.loads(self.read_bytes(path))
+        except ValueError as error:
+            raise TraceError(f"The manifest {path} in {self.url} can't be read: {error}") from None
+        return data
+
+    def names(self, folder: str) -> list[str]:
+        """The paths of the files of a folder, sorted; none when there is no such folder."""
+        try:
+            self._filesystem.invalidate_cache()
+            entries = self._filesystem.ls(self._full(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise TraceError(f"The trace in {self.url} can't be listed: {error}") from None
+        names = [entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == "file"]
+        return sorted(f"{folder}/{name}" for name in names if not name.startswith("."))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The bytes of each file of a folder by its path, sorted."""
+        return {path: int(self._filesystem.size(self._full(path))) for path in self.names(folder)}
+
+    def read_bytes(self, path: str) -> bytes:
+        """
+        A file's content.
+
+        :raises TraceError: it is missing or unreadable.
+        """
+        try:
+            data: bytes = self._filesystem.cat_file(self._full(path))
+        except FileNotFoundError:
+            raise TraceError(f"There is no {path} in {self.url}.") from None
+        except OSError as error:
+            raise TraceError(f"{path} in {self.url} can't be read: {error}") from None
+        return data
+
+    def pack(self, value: Any, run: RunKey) -> Any:
+        """The value as it is stored: large parts moved out, see :mod:`~airflow_agentic.trace.values`."""
+        return self._pack_value(value, layout.run_folder(run.dag_id, run.run_id))
+
+    def unpack(self, stored: Any, dag_id: str, run_id: str) -> Any:
+        """Undo :meth:`pack`."""
+        folder = layout.run_folder(dag_id, run_id)
+        return unpack(stored, lambda digest: self.read_bytes(_value_path(folder, digest)))
+
+    def _record(self, path: str, complete: Callable[[dict[str, Any]], dict[str, Any]]) -> Record:
+        try:
+            return from_data(complete(json.loads(self.read_bytes(path).decode("utf-8", "surrogatepass"))))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise TraceError(f"The record {path} in {self.url} can't be read: {error}") from None
+
+    def _pack(self, data: dict[str, Any], folder: str) -> dict[str, Any]:
+        return {key: self._pack_value(part, folder) if key in PAYLOAD else part for key, part in data.items()}
+
+    def _pack_value(self, value: Any, folder: str) -> Any:
+        def store(digest: str, data: bytes) -> None:
+            path = _value_path(folder, digest)
+            if not self._filesystem.exists(self._full(path)):
+                self._write(files.overwrite, path, data)
+
+        return pack(value, config.get_int("inline_value_bytes"), store)
+
+    def _unpack(self, data: dict[str, Any], path: str) -> dict[str, Any]:
+        folder = "/".join(path.split("/")[:2])
+
+        def load(digest: str) -> bytes:
+            return self.read_bytes(_value_path(folder, digest))
+
+        return {key: unpack(part, load) if key in PAYLOAD else part for key, part in data.items()}
+
+    def _create(self, path: str, data: bytes) -> None:
+        try:
+            self._write(files.create, path, data)
+        except FileExistsError:
+            raise TraceError(f"The record {path} in {self.url} exists already; records are never changed.") from None
+
+    def _write(self, write: Callable[[Any, str, bytes], None], path: str, data: bytes) -> None:
+        try:
+            write(self._filesystem, self._full(path), data)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise TraceError(f"{path} can't be written to {self.url}: {error}") from None
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+
+def _value_path(folder: str, digest: str) -> str:
+    return f"{folder}/values/{layout.segment(digest)}.json"
+
+
+def _to_json(data: dict[str, Any]) -> bytes:
+    """Stored JSON is indented: people read it."""
+    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "surrogatepass")
