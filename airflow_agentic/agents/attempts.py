@@ -1,0 +1,235 @@
+"""
+The attempts of one stage: call the agent, wait, call it again, and tell about each of them.
+
+Two tiers share the work: waits up to ``inline_wait`` are slept here, longer ones end in :class:`RetryLater`, with which
+Airflow takes the wait over and gives the worker's slot back. The wait grows exponentially, with full jitter and up to a
+maximum, so that many tasks that failed together don't come back together; what the other side asked for
+(``Retry-After``) counts where it is longer, even beyond that maximum: coming back earlier would only be refused again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.agents.base import AgentRequest, AgentResult, MalformedReply
+from airflow_agentic.agents.threads import run_loop
+from airflow_agentic.errors import AgenticError, AttemptError, FinalError, RetryableError, RetryLater
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from tenacity import RetryCallState
+
+    from airflow_agentic.agents.base import Agent
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrySettings:
+    """
+    How often and how fast a stage is tried again.
+
+    :param attempts: how many in all, the first one included.
+    :param wait: seconds before the second attempt, the upper bound with ``jitter``.
+    :param multiplier: by which the wait grows from one attempt to the next.
+    :param max_wait: seconds; no wait grows beyond it.
+    :param jitter: whether each wait is drawn evenly between 0 and its full length.
+    """
+
+    attempts: int
+    wait: float
+    multiplier: float
+    max_wait: float
+    jitter: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """
+    One attempt that has ended.
+
+    :param number: from 1, counted over all tries of the task.
+    :param started, ended: in UTC.
+    :param seconds: by a monotonic clock.
+    :param sent: what went out to the agent, for the record.
+    :param result: what the agent gave; set together with ``error`` if it gave something that was not accepted.
+    :param error: why the attempt failed; None if it succeeded or was killed.
+    :param next_wait: seconds until the next attempt, None if there is none.
+    :param killed: the process was told to stop while the attempt was going on.
+    """
+
+    number: int
+    started: datetime
+    ended: datetime
+    seconds: float
+    sent: Mapping[str, Any]
+    result: AgentResult | None = None
+    error: AttemptError | None = None
+    next_wait: float | None = None
+    killed: bool = False
+
+
+def run_attempts(
+    agent: Agent,
+    request: AgentRequest,
+    *,
+    retry: RetrySettings,
+    first_attempt: int,
+    inline_wait: float,
+    accept: Callable[[Any], bool] | None,
+    on_attempt: Callable[[Attempt], None],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    draw: Callable[[], float] = random.random,
+) -> Attempt:
+    """
+    Try until an attempt succeeds, and return that one.
+
+    :param first_attempt: the number of the first attempt made here; more than 1 after a wait that Airflow took over.
+    :param inline_wait: seconds; a longer wait is not slept here.
+    :param accept: told the output; False makes it a failure that isn't repeated.
+    :param on_attempt: told of each attempt when it has ended, however it ended, before any wait.
+    :param sleep, draw: the clock and the dice (evenly between 0 and 1).
+    :raises AttemptError: the last attempt's error: it is final, or was the last one allowed.
+    :raises RetryLater: the next wait is longer than ``inline_wait``.
+    """
+    from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
+
+    tries = _Tries(agent, request, retry, first_attempt, inline_wait, accept, on_attempt, draw)
+    retrying = AsyncRetrying(
+        sleep=sleep,
+        stop=stop_after_attempt(max(1, retry.attempts - first_attempt + 1)),
+        wait=tries.next_wait,
+        retry=retry_if_result(lambda attempt: isinstance(attempt.error, RetryableError)),
+        before_sleep=tries.before_sleep,
+        retry_error_callback=_last_attempt,
+    )
+
+    async def main() -> Attempt:
+        attempt: Attempt = await retrying(tries.once)
+        on_attempt(attempt)
+        return attempt
+
+    attempt = run_loop(main())
+    if attempt.error is not None:
+        raise attempt.error
+    return attempt
+
+
+@dataclass
+class _Tries:
+    """What one attempt hands to the next."""
+
+    agent: Agent
+    request: AgentRequest
+    retry: RetrySettings
+    number: int
+    inline_wait: float
+    accept: Callable[[Any], bool] | None
+    on_attempt: Callable[[Attempt], None]
+    draw: Callable[[], float]
+
+    async def once(self) -> Attempt:
+        """Make one attempt. Anything but an exception that ends the process becomes part of the result."""
+        started, clock = datetime.now(UTC), time.monotonic()
+        result: AgentResult | None = None
+        error: AttemptError | None = None
+        killed = True
+        try:
+            result = await self.agent.run(self.request)
+            self._check_accepted(result)
+            killed = False
+        except Exception as caught:
+            error = _as_attempt_error(caught)
+            killed = False
+        finally:
+            seconds = time.monotonic() - clock
+            attempt = Attempt(
+                number=self.number,
+                started=started,
+                ended=datetime.now(UTC),
+                seconds=seconds,
+                sent=result.sent if result is not None else self._preview(),
+                result=result,
+                error=error,
+                killed=killed,
+            )
+            if killed:
+                self._tell_killed(attempt)
+        return attempt
+
+    def next_wait(self, state: RetryCallState) -> float:
+        """Seconds until the next attempt. Tenacity also asks when there will be none."""
+        attempt = _last_attempt(state)
+        full = min(self.retry.max_wait, self.retry.wait * self.retry.multiplier ** min(attempt.number - 1, 64))
+        wait = full * self.draw() if self.retry.jitter else full
+        asked = attempt.error.retry_after if attempt.error is not None else None
+        return max(wait, asked or 0.0)
+
+    def before_sleep(self, state: RetryCallState) -> None:
+        """Tell about the failed attempt, hand long waits over, and prepare the next attempt."""
+        attempt = replace(_last_attempt(state), next_wait=state.upcoming_sleep)
+        self.on_attempt(attempt)
+        if attempt.error is None:
+            return
+        log.warning("Attempt %d failed (%s): %s", attempt.number, attempt.error.kind, attempt.error.message)
+        if state.upcoming_sleep > self.inline_wait:
+            raise RetryLater(attempt.error, wait=state.upcoming_sleep, attempt=attempt.number) from attempt.error
+        log.info("The next attempt starts in %.1f s.", state.upcoming_sleep)
+        self.number += 1
+        if attempt.error.kind == "malformed_output":
+            self.request = replace(self.request, malformed=_feedback(attempt.error))
+
+    def _check_accepted(self, result: AgentResult) -> None:
+        if self.accept is None:
+            return
+        try:
+            accepted = self.accept(result.output)
+        except AgenticError as error:
+            message = f"Whether to accept the output could not be decided: {error}"
+            raise FinalError(message, kind="not_accepted", reply=result.output) from error
+        if not accepted:
+            raise FinalError("The stage's accept condition is false.", kind="not_accepted", reply=result.output)
+
+    def _preview(self) -> Mapping[str, Any]:
+        try:
+            return self.agent.preview(self.request)
+        except Exception:  # the attempt's own error says more
+            log.debug("The agent can't tell what it sends", exc_info=True)
+            return {"input": dict(self.request.input)}
+
+    def _tell_killed(self, attempt: Attempt) -> None:
+        try:
+            self.on_attempt(attempt)
+        except Exception:  # must not replace what ends the process
+            log.exception("The attempt that was killed could not be recorded")
+
+
+def _last_attempt(state: RetryCallState) -> Attempt:
+    if state.outcome is None:
+        raise RuntimeError("tenacity asked before the first attempt")
+    attempt: Attempt = state.outcome.result()
+    return attempt
+
+
+def _as_attempt_error(error: Exception) -> AttemptError:
+    if isinstance(error, AttemptError):
+        return error
+    if isinstance(error, AgenticError):
+        wrapped: AttemptError = FinalError(str(error), kind="rejected")
+    else:
+        from airflow_agentic.agents.callables import failure
+
+        wrapped = failure(error, "The agent")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _feedback(error: AttemptError) -> MalformedReply:
+    return MalformedReply(problem=error.message, reply=error.reply, conversation=getattr(error, "conversation", None))
