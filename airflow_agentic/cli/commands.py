@@ -1,0 +1,110 @@
+"""
+The commands, in one table: ``airflow-agentic …`` and ``airflow agentic …`` are made of it.
+
+Each command's function is imported when it is called, so that those that need no Airflow don't import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+_FUNCTIONS = "airflow_agentic.cli"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One argument, as argparse takes it."""
+
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """
+    One command.
+
+    :param function: ``module:function`` in this package; gets the parsed arguments, returns the exit code.
+    """
+
+    name: str
+    help: str
+    function: str
+    arguments: tuple[Argument, ...]
+
+    def call(self, arguments: argparse.Namespace) -> int:
+        """Import the command's function and call it."""
+        module, name = self.function.split(":")
+        function: Callable[[argparse.Namespace], int] = getattr(import_module(f"{_FUNCTIONS}.{module}"), name)
+        return function(arguments)
+
+
+def _argument(*flags: str, **settings: Any) -> Argument:
+    return Argument(flags=flags, settings=settings)
+
+
+_JSON = _argument("--json", action="store_true", help="print one JSON document instead of text")
+_TEMPLATE = _argument("template", metavar="TEMPLATE", help="the template's file")
+
+COMMANDS = (
+    Command(
+        name="check",
+        help="say everything that is wrong with templates",
+        function="check:check_command",
+        arguments=(
+            _argument("paths", metavar="PATH", nargs="+", help="a template, or a folder of them"),
+            _JSON,
+        ),
+    ),
+    Command(
+        name="plan",
+        help="print how a template runs: its stages in order, with levels, agents and joins",
+        function="plan:plan_command",
+        arguments=(_TEMPLATE, _JSON),
+    ),
+    Command(
+        name="run",
+        help="run a template to its end in this process, without a configured Airflow",
+        function="run:run_command",
+        arguments=(
+            _TEMPLATE,
+            _argument(
+                "--input",
+                metavar="NAME=VALUE",
+                action="append",
+                default=[],
+                help="one input; the value is read as JSON where it parses, else as text (may be repeated)",
+            ),
+            _argument("--inputs", metavar="FILE", help="a JSON or YAML file with a mapping of inputs"),
+            _JSON,
+        ),
+    ),
+    Command(
+        name="trace",
+        help="print what happened in a run, stage by stage",
+        function="trace:trace_command",
+        arguments=(
+            _argument("dag_id", metavar="DAG_ID", help="the template's name"),
+            _argument("run_id", metavar="RUN_ID", help="the run"),
+            _JSON,
+        ),
+    ),
+    Command(
+        name="schema",
+        help="print the JSON Schema of the template language, for editors",
+        function="schema:schema_command",
+        arguments=(),
+    ),
+    Command(
+        name="new",
+        help="write a commented starter template",
+        function="new:new_command",
+        arguments=(_argument("name", metavar="NAME", help="the template's name; NAME.yaml is written here"),),
+    ),
+)
