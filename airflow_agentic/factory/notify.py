@@ -1,0 +1,201 @@
+"""
+Who is told what about a run: Airflow's notifiers, with arguments in the template's language.
+
+A run's end is told by DAG callbacks, which the dag processor runs; a missed deadline by a callback that the triggerer
+runs, whatever the executor. Both import the notifier's class only then: a class that isn't installed is the
+notification's problem, not the DAG's.
+
+What an argument renders to is data. Airflow's notifiers render their template fields with Airflow's own Jinja when
+they are called, which would evaluate what an agent wrote, with connections in reach; so that is switched off for all
+fields that hold anything of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow.sdk import Context
+    from airflow.sdk.bases.notifier import BaseNotifier
+
+    from airflow_agentic.planning.plan import Plan
+
+log = logging.getLogger(__name__)
+
+_MARKS = ("{{", "{%", "{#")
+
+
+def notify_arguments(plan: Plan) -> dict[str, Any]:
+    """The DAG's callbacks and deadline, as arguments of ``airflow.sdk.DAG``."""
+    arguments: dict[str, Any] = {}
+    for event in ("on_failure", "on_success"):
+        entries = plan.dag["notify"][event]
+        if entries:
+            arguments[f"{event}_callback"] = [RunNotification(plan, entry) for entry in entries]
+    if plan.dag["deadline"]:
+        arguments["deadline"] = _deadline(plan)
+    return arguments
+
+
+class RunNotification:
+    """
+    A DAG callback that calls one notifier.
+
+    :param entry: ``{"notifier": dotted path, "arguments": {…}}``.
+    """
+
+    def __init__(self, plan: Plan, entry: Mapping[str, Any]) -> None:
+        self._plan = plan
+        self._entry = entry
+        self.__name__ = str(entry["notifier"])
+
+    def __call__(self, context: Context) -> None:
+        """
+        Notify.
+
+        :raises Exception: what the notifier raises; Airflow logs it.
+        """
+        notifier = make_notifier(self._entry, self._scope(context))
+        notifier(context)
+
+    def _scope(self, context: Context) -> dict[str, Any]:
+        """What the arguments can read; stages only as far as they succeeded."""
+        from airflow_agentic.operators.scope import build_scope
+
+        names = {name for text in _texts(self._entry["arguments"]) for name in _names(text)}
+        if "ti" not in context:
+            # Airflow knows of no task instance to speak for the run: nothing of it can be pulled.
+            return {"run": {"id": context["run_id"]}, "inputs": context["dag"].params.dump()}
+        reads = {
+            task.stage: (task.task_id,)
+            for task in self._plan.tasks
+            if task.kind in ("agent", "merge") and task.stage in names
+        }
+        values = build_scope(context, reads, tuple(reads)).values
+        return {**values, **self._artifact(context)} if "artifact" in names else values
+
+    def _artifact(self, context: Context) -> dict[str, Any]:
+        """``artifact``: what was written, one mapping or a list, as the template has it."""
+        from airflow_agentic.operators.xcom import pull_output, task_states
+
+        planned = self._plan.tasks[-1].config["artifact"]
+        task_ids = [planned] if isinstance(planned, str) else planned or []
+        states = task_states(context["ti"], task_ids) if task_ids else {}
+        written = [pull_output(context["ti"], name) for name in task_ids if states.get(name) == "success"]
+        if isinstance(planned, list):
+            return {"artifact": written}
+        return {"artifact": written[0]} if written else {}
+
+
+async def tell_missed_deadline(
+    notify: list[dict[str, Any]], inputs: dict[str, Any], context: dict[str, Any] | None = None
+) -> None:
+    """
+    Call the notifiers of a missed deadline. Run by Airflow's triggerer.
+
+    :param notify: entries as in the plan.
+    :param inputs: the defaults of the run's inputs.
+    :param context: the run and the deadline, as JSON-able data.
+    :raises Exception: what the last notifier that failed raised, after all were called.
+    """
+    failure: Exception | None = None
+    for entry in notify:
+        try:
+            await _tell(make_notifier(entry, _deadline_scope(inputs, context or {})), context or {})
+        except Exception as error:
+            log.exception("The notifier %s failed", entry["notifier"])
+            failure = error
+    if failure is not None:
+        raise failure
+
+
+def make_notifier(entry: Mapping[str, Any], scope: Mapping[str, Any]) -> BaseNotifier:
+    """
+    The notifier of an entry, with rendered arguments that Airflow won't render again.
+
+    :raises ImportError, AttributeError: there is no such class.
+    :raises ExpressionError: an argument can't be rendered.
+    """
+    from airflow_agentic.template.expressions import render
+
+    module, _, name = entry["notifier"].rpartition(".")
+    arguments = render(entry["arguments"], scope)
+    notifier: BaseNotifier = getattr(import_module(module), name)(**arguments)
+    touchy = [text for text in _texts(arguments) if any(mark in text for mark in _MARKS)]
+    notifier.template_fields = tuple(
+        field
+        for field in notifier.template_fields
+        if field not in arguments and not _holds(getattr(notifier, field, None), touchy)
+    )
+    return notifier
+
+
+def _deadline(plan: Plan) -> Any:
+    from airflow.sdk.definitions.callback import AsyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    deadline = plan.dag["deadline"]
+    inputs = {name: spec["default"] for name, spec in plan.inputs.items() if not spec["required"]}
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=deadline["after"]),
+        callback=AsyncCallback(tell_missed_deadline, kwargs={"notify": deadline["notify"], "inputs": inputs}),
+    )
+
+
+def _deadline_scope(inputs: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    from airflow_agentic.agents.base import RunInfo
+
+    run = context.get("dag_run") or {}
+    conf = run.get("conf") or {}
+    info = RunInfo(
+        id=run.get("dag_run_id", ""),
+        dag_id=run.get("dag_id", ""),
+        date=run.get("logical_date") or run.get("run_after") or "",
+        logical_date=run.get("logical_date"),
+        interval_start=run.get("data_interval_start"),
+        interval_end=run.get("data_interval_end"),
+        conf=conf,
+    )
+    return {"run": info.as_scope(), "inputs": {**inputs, **conf}}
+
+
+async def _tell(notifier: BaseNotifier, context: Any) -> None:
+    """Notify without blocking the triggerer: most notifiers only have a blocking form."""
+    from airflow.sdk.bases.notifier import BaseNotifier
+
+    if type(notifier).async_notify is BaseNotifier.async_notify:
+        await asyncio.to_thread(notifier, context)
+        return
+    notifier.context = context
+    await notifier
+
+
+def _names(text: str) -> Iterator[str]:
+    from airflow_agentic.template.expressions import is_text, parse
+    from airflow_agentic.template.references import references
+
+    if not is_text(text):
+        yield from (reference.name for reference in references(parse(text)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a nested value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
+
+
+def _holds(value: Any, touchy: list[str]) -> bool:
+    return any(text in one for one in _texts(value) for text in touchy)

@@ -1,0 +1,141 @@
+"""
+What a version of the template bundle consists of, made from a folder of templates.
+
+Nothing of the time, the machine or the order of files goes into it: equal folders give equal versions.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from airflow_agentic import __version__
+from airflow_agentic.errors import TemplateError
+from airflow_agentic.factory import find, generated
+from airflow_agentic.factory.load import FAILED, duplicate, plan_of
+from airflow_agentic.template.problems import Problem
+
+log = logging.getLogger(__name__)
+
+#: Modules beside the templates come along, but Airflow is to parse only what was generated.
+IGNORE = {
+    "glob": "*.py\n*.json\n!*.yaml.py\n!*.yml.py\n",
+    "regexp": "^(?!.*\\.ya?ml\\.py$).*\\.(py|json)$\n",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """
+    A folder of templates, as it was read.
+
+    :param templates: by path.
+    :param modules: the Python modules beside the templates, by path.
+    :param others: digest of the other YAML files, which templates may include.
+    """
+
+    root: Path
+    templates: dict[str, find.Candidate]
+    modules: dict[str, bytes]
+    others: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that decides what the folder's version is; means something on this machine only."""
+        digest = sha256(f"{_code()}\0{self.others}\n".encode())
+        contents = {path: candidate.content for path, candidate in self.templates.items()} | self.modules
+        for path in sorted(contents):
+            digest.update(f"{path}\0{sha256(contents[path]).hexdigest()}\n".encode())
+        return digest.hexdigest()
+
+
+def read_folder(root: Path) -> Folder:
+    """
+    Read a folder of templates.
+
+    :raises OSError: a file can't be read.
+    """
+    others = sha256()
+    templates: dict[str, find.Candidate] = {}
+    for path in find.files(root, find.SUFFIXES):
+        content = (root / path).read_bytes()
+        if find.is_template(content):
+            templates[path] = find.Candidate(path=path, content=content)
+        else:
+            others.update(f"{path}\0{sha256(content).hexdigest()}\n".encode())
+    modules = {
+        path: (root / path).read_bytes()
+        for path in find.files(root, (".py",))
+        if not path.endswith((".yaml.py", ".yml.py"))
+    }
+    return Folder(root=root, templates=templates, modules=modules, others=others.hexdigest())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """What became of one template: its name, if it has a plan, and what stands beside its DAG file."""
+
+    name: str | None
+    body: bytes
+
+
+class VersionMaker:
+    """Makes the files of one version after the other, and plans again only what changed in between."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, bytes, str], _Made] = {}
+
+    def files(self, folder: Folder) -> dict[str, bytes]:
+        """The content of the folder's version: relative path → content."""
+        made: dict[str, _Made] = {}
+        kept: dict[tuple[str, bytes, str], _Made] = {}
+        for path, candidate in folder.templates.items():
+            key = (path, candidate.content, folder.others)
+            kept[key] = made[path] = self._made.get(key) or _make(folder.root, path)
+        self._made = kept
+        files = {**folder.modules, ".airflowignore": _ignore()}
+        for path, owner in find.duplicates({path: one.name for path, one in made.items() if one.name}).items():
+            problem = duplicate(folder.templates[path], str(made[path].name), shown=path, owner=owner)
+            made[path] = _Made(name=None, body=generated.problems_file(TemplateError([problem])))
+        for path, one in made.items():
+            files[f"{path}.py"] = generated.code(path, folder.templates[path].content)
+            files[f"{path}.json"] = one.body
+        return files
+
+
+def _make(root: Path, path: str) -> _Made:
+    """Plan one template. Whatever happens, the other templates are none the worse for it."""
+    try:
+        plan = plan_of(root / path, root)
+    except TemplateError as error:
+        problems = [_relative(problem, root) for problem in error.problems]
+        return _Made(name=None, body=generated.problems_file(TemplateError(problems)))
+    except Exception as error:
+        log.exception("The template %s can't be planned", root / path)
+        message = f"this template can't be planned ({type(error).__name__}: {error}); the log has more"
+        problem = Problem(code=FAILED, message=message, path=path, line=1, column=1)
+        return _Made(name=None, body=generated.problems_file(TemplateError([problem])))
+    return _Made(name=plan.name, body=generated.plan_file(plan))
+
+
+def _relative(problem: Problem, root: Path) -> Problem:
+    """The problem as seen from the folder: that is how its readers know the file."""
+    path = Path(problem.path)
+    return replace(problem, path=path.relative_to(root).as_posix()) if path.is_relative_to(root) else problem
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Which code makes plans: an upgrade, or a developer's edit, makes all of them anew."""
+    folder = Path(__file__).parent.parent
+    files = sorted(path for part in ("template", "planning", "factory") for path in (folder / part).rglob("*.py"))
+    return " ".join([__version__, *(f"{path.stat().st_mtime_ns}" for path in files)])
+
+
+def _ignore() -> bytes:
+    from airflow.sdk.configuration import conf
+
+    return IGNORE[conf.get("core", "dag_ignore_file_syntax", fallback="glob")].encode()
