@@ -127,6 +127,24 @@ CODES = (
         "Write `<<: *anchor`.",
     ),
     _code(
+        "AGT190",
+        "A name taken",
+        """Two templates of one folder have the same name, so only one of them can be the DAG of that name.""",
+        instead="Rename one of them.",
+    ),
+    _code(
+        "AGT191",
+        "Refused by Airflow",
+        "The template is in order, but Airflow won't take the DAG; the message is its own.",
+        instead="Change what the message names.",
+    ),
+    _code(
+        "AGT192",
+        "A fault of this package",
+        "The template broke the package instead of being judged by it.",
+        instead="Please report it, with the template.",
+    ),
+    _code(
         "AGT201", "No mapping", "A template is a mapping of keys.", "- version: 1\n", (1, 1), "Start with `version: 1`."
     ),
     _code(
