@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.planning.joins import start_of
+from airflow_agentic.planning.joins import Start, start_of
 from airflow_agentic.planning.plan import Plan, PlannedTask, TaskKind, canonical_json
 from airflow_agentic.template import models
-from airflow_agentic.template.dependencies import Dependencies, dependencies, optional_stages, topological
+from airflow_agentic.template.dependencies import Dependencies
 
 if TYPE_CHECKING:
-    from airflow_agentic.planning.joins import Start
     from airflow_agentic.template.template import Agent, Stage, Template
 
 FINISH = "run__finish"
@@ -95,14 +94,14 @@ class _Tasks:
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        self.found = dependencies(template)
-        self.optional = optional_stages(template, self.found)
+        self.found = template.dependencies
+        self.optional = template.optional_stages
         self.tasks: list[PlannedTask] = []
         self.levels: dict[str, int] = {}
 
     def plan(self) -> tuple[PlannedTask, ...]:
         """All tasks, each after its upstream ones."""
-        for name in topological(self.found, list(self.template.stages)):
+        for name in self.template.order:
             self._add_stage(self.template.stages[name])
         artifacts = tuple(self._add_artifact(index) for index in range(len(self.template.artifacts)))
         self._add_finish(artifacts)
@@ -142,8 +141,8 @@ class _Tasks:
             "artifact": list(artifacts) if several else next(iter(artifacts), None),
             "readers": self._readers(),
         }
-        task = self._task(FINISH, "finish", FINISH, depends, config, "Checks, results and seals the run.")
-        self._append(replace(task, upstream=ids, trigger_rule="all_done"))
+        start = Start(ids, "all_done")
+        self._add(FINISH, "finish", FINISH, start, depends, config, "Checks the run, makes its output and seals it.")
 
     def _readers(self) -> dict[str, dict[str, str]]:
         """Who depends on each stage, and whether as a merge that copes with its failure."""
@@ -178,36 +177,46 @@ class _Tasks:
         config: dict[str, Any],
         doc: str | None,
     ) -> None:
+        """Add a task, after the joins that it needs."""
         for join in start.joins:
-            joined = PlannedTask(task_id=join.task_id, kind="join", stage=stage, level=0)
-            self._append(replace(joined, upstream=join.upstream, trigger_rule=join.trigger_rule))
-        task = self._task(task_id, kind, stage, depends, config, doc)
-        self._append(replace(task, upstream=start.upstream, trigger_rule=start.trigger_rule))
-
-    def _task(
-        self, task_id: str, kind: TaskKind, stage: str, depends: Dependencies, config: dict[str, Any], doc: str | None
-    ) -> PlannedTask:
-        """A task without its place: what it reads and does."""
-        owner = stage if kind in ("agent", "merge") else "output" if kind == "finish" else _artifact_owner(stage)
-        read = {reference.name for reference in self.template.reads.get(owner, ())}
-        names = [name for name in self.template.stages if name in read or name in depends.parts]
+            level = self._level(join.upstream, 0)
+            self.levels[join.task_id] = level
+            self.tasks.append(
+                PlannedTask(
+                    task_id=join.task_id,
+                    kind="join",
+                    stage=stage,
+                    level=level,
+                    upstream=join.upstream,
+                    trigger_rule=join.trigger_rule,
+                )
+            )
+        names = self._names_read(kind, stage, depends)
         unsure = self.template.stages if kind == "finish" or config.get("require") else self.optional
-        return PlannedTask(
-            task_id=task_id,
-            kind=kind,
-            stage=stage,
-            level=0,
-            reads={name: (name,) for name in names},
-            guarded=tuple(name for name in names if name in unsure),
-            config=config,
-            doc=doc,
+        self.levels[task_id] = self._level(start.upstream, 1)
+        self.tasks.append(
+            PlannedTask(
+                task_id=task_id,
+                kind=kind,
+                stage=stage,
+                level=self.levels[task_id],
+                upstream=start.upstream,
+                trigger_rule=start.trigger_rule,
+                reads={name: (name,) for name in names},
+                guarded=tuple(name for name in names if name in unsure),
+                config=config,
+                doc=doc,
+            )
         )
 
-    def _append(self, task: PlannedTask) -> None:
-        below = [self.levels[name] for name in task.upstream]
-        step = 0 if task.kind == "join" else 1
-        self.levels[task.task_id] = max(below) + step if below else 0
-        self.tasks.append(replace(task, level=self.levels[task.task_id]))
+    def _names_read(self, kind: TaskKind, stage: str, depends: Dependencies) -> list[str]:
+        """The stages whose outputs a task looks at, in the template's order."""
+        owner = stage if kind in ("agent", "merge") else "output" if kind == "finish" else _artifact_owner(stage)
+        read = {reference.name for reference in self.template.reads.get(owner, ())}.union(depends.parts)
+        return [name for name in self.template.stages if name in read] if read else []
+
+    def _level(self, upstream: tuple[str, ...], step: int) -> int:
+        return max(self.levels[name] for name in upstream) + step if upstream else 0
 
     def _agent_config(self, stage: Stage, spec: models.AgentStage) -> dict[str, Any]:
         name = stage.agent or ""
@@ -224,7 +233,7 @@ class _Tasks:
             "input": spec.input or {},
             "when": spec.when,
             "accept": spec.accept,
-            "retry": retry.model_dump(),
+            "retry": dict(retry),
             "timeout": spec.timeout or agent.timeout or defaults.timeout or DEFAULT_TIMEOUT,
             "airflow": self._airflow(spec),
         }

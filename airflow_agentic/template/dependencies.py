@@ -98,11 +98,11 @@ def topological(found: Mapping[str, Dependencies], names: Sequence[str]) -> list
     return list(done)
 
 
-def optional_stages(template: Template, found: Mapping[str, Dependencies]) -> frozenset[str]:
+def optional_stages(template: Template) -> frozenset[str]:
     """The stages that a successful run may not have run. The stages must hold no cycle."""
     optional: set[str] = set()
-    for name in topological(found, list(template.stages)):
-        depends = found[name]
+    for name in template.order:
+        depends = template.dependencies[name]
         if (
             template.stages[name].spec.when is not None
             or optional.intersection(depends.required)

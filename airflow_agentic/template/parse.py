@@ -70,7 +70,7 @@ def _read(source: Source, path: Path, root: Path) -> Template:
     run_checks(Checking(template, texts, problems))
     if any(problem.severity == "error" for problem in problems):
         raise TemplateError(_sorted(problems))
-    return _with(template, warnings=tuple(_sorted(problems)))
+    return _with(template, warnings=tuple(_sorted(problems))) if problems else template
 
 
 def _structure(source: Source, data: Any, path: Path, root: Path, problems: list[Problem]) -> Template | None:

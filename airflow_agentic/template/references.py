@@ -76,7 +76,8 @@ class _Local:
 class _Walk:
     references: list[Reference] = field(default_factory=list)
     misuses: list[Misuse] = field(default_factory=list)
-    outputs: list[tuple[nodes.Output, int, tuple[Path, ...]]] = field(default_factory=list)
+    #: what each ``{{ … }}`` reads, where somebody wants to know
+    outputs: list[tuple[nodes.Output, int, tuple[Path, ...]]] | None = None
     locals: dict[str, _Local] = field(default_factory=dict)
 
 
@@ -88,15 +89,15 @@ def references(tree: nodes.Node) -> list[Reference]:
 def analyse(tree: nodes.Node) -> tuple[list[Reference], list[Misuse]]:
     """All reads of a tree, and the Jinja in it that the language doesn't have."""
     walk = _Walk()
-    _visit(walk, tree, strict=True, known=frozenset())
+    _visit(walk, tree, strict=True, known=_NOTHING)
     return walk.references, walk.misuses
 
 
 def output_reads(tree: nodes.Template) -> list[tuple[nodes.Output, int, tuple[Path, ...]]]:
     """Every ``{{ … }}`` of a tree: its node, its place in it, and what it reads."""
-    walk = _Walk()
-    _visit(walk, tree, strict=True, known=frozenset())
-    return walk.outputs
+    outputs: list[tuple[nodes.Output, int, tuple[Path, ...]]] = []
+    _visit(_Walk(outputs=outputs), tree, strict=True, known=_NOTHING)
+    return outputs
 
 
 def path_of(node: nodes.Node, names: Mapping[str, _Local] | None = None) -> Path | None:
@@ -115,6 +116,10 @@ def path_of(node: nodes.Node, names: Mapping[str, _Local] | None = None) -> Path
     return None if base is None else (*base, key)
 
 
+_NOTHING: frozenset[Path] = frozenset()
+_PATHS = (nodes.Name, nodes.Getattr, nodes.Getitem)
+
+
 def _visit(walk: _Walk, node: nodes.Node, *, strict: bool, known: frozenset[Path]) -> None:
     """
     Record what a node reads.
@@ -122,7 +127,7 @@ def _visit(walk: _Walk, node: nodes.Node, *, strict: bool, known: frozenset[Path
     :param strict: the node's value is used, so that it must be there; otherwise only asked for its presence or truth.
     :param known: the paths that hold something here.
     """
-    if isinstance(node, (nodes.Name, nodes.Getattr, nodes.Getitem)):
+    if isinstance(node, _PATHS):
         _visit_path(walk, node, strict=strict, known=known)
         return
     special = _VISITORS.get(type(node))
@@ -148,7 +153,7 @@ def _visit_path(walk: _Walk, node: nodes.Expr, *, strict: bool, known: frozenset
 
 
 def _record(walk: _Walk, path: Path, line: int, *, strict: bool, known: frozenset[Path]) -> None:
-    shown = frozenset(fact for fact in known if fact[0] == path[0])
+    shown = frozenset(fact for fact in known if fact[0] == path[0]) if known else known
     walk.references.append(Reference(path, not strict or bool(shown), not strict, shown, line))
 
 
@@ -284,7 +289,11 @@ def _visit_call(walk: _Walk, node: nodes.Call, _strict: bool, known: frozenset[P
 
 def _visit_output(walk: _Walk, node: nodes.Output, _strict: bool, known: frozenset[Path]) -> None:
     for index, child in enumerate(node.nodes):
-        if not isinstance(child, nodes.TemplateData):
+        if isinstance(child, nodes.TemplateData):
+            continue
+        if walk.outputs is None:
+            _visit(walk, child, strict=True, known=known)
+        else:
             walk.outputs.append((node, index, _reads_of(walk, child, known)))
 
 

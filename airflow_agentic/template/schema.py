@@ -13,7 +13,7 @@ _TITLE = "airflow-agentic template, version 1"
 
 def language_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a template's file."""
-    kinds = (
+    kinds: tuple[type[models.Model], ...] = (
         models.TemplateModel,
         models.AgentStage,
         models.MergeStage,

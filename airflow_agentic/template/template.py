@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_agentic.template import dependencies as flow
+
 if TYPE_CHECKING:
+    from airflow_agentic.template.dependencies import Dependencies
     from airflow_agentic.template.models import (
         AgentBase,
         AgentStage,
@@ -101,3 +105,18 @@ class Template:
     files: dict[str, str] = field(default_factory=dict)
     reads: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+
+    @cached_property
+    def dependencies(self) -> dict[str, Dependencies]:
+        """What each stage depends on, and ``output``, the artifacts and notifications."""
+        return flow.dependencies(self)
+
+    @cached_property
+    def order(self) -> list[str]:
+        """The stages, each after those that it depends on; they must hold no cycle."""
+        return flow.topological(self.dependencies, list(self.stages))
+
+    @cached_property
+    def optional_stages(self) -> frozenset[str]:
+        """The stages that a successful run may not have run; they must hold no cycle."""
+        return flow.optional_stages(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
-from airflow_agentic.template.dependencies import dependencies, find_cycle, optional_stages
+from airflow_agentic.template.dependencies import find_cycle
 from airflow_agentic.template.hints import did_you_mean
 
 if TYPE_CHECKING:
@@ -17,14 +17,13 @@ def check(checking: Checking) -> None:
     _check_stage_names(checking)
     _check_merges(checking)
     template = checking.template
-    found = dependencies(template)
-    cycle = find_cycle(found, template.stages)
+    cycle = find_cycle(template.dependencies, template.stages)
     if cycle is not None:
         message = f"stages depend on each other in a circle: {' → '.join(reversed(cycle))}"
         hint = "a way back is a route with back_to, which is not supported yet" if len(cycle) > 2 else "remove the read"
         checking.report("AGT410", message, template.stages[cycle[0]].loc, key=True, hint=hint)
         return
-    _check_optional(checking, optional_stages(template, found))
+    _check_optional(checking, template.optional_stages)
 
 
 def _check_stage_names(checking: Checking) -> None:
