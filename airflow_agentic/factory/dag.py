@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param
+from airflow.sdk.definitions.param import ParamsDict
 
 from airflow_agentic.factory.docs import dag_doc
 from airflow_agentic.factory.schedule import schedule_arguments
@@ -37,6 +38,9 @@ def build_dag_from_plan(plan: Plan) -> DAG:
             tasks[planned.task_id] = task
             if planned.upstream:
                 task.set_upstream([tasks[task_id] for task_id in planned.upstream])
+    # Last: every operator copies the params of its DAG, up to three times, and has no use for them: a task's params
+    # are the DAG's anyway.
+    dag.params = ParamsDict({name: _param(spec) for name, spec in plan.inputs.items()})
     return dag
 
 
@@ -46,7 +50,6 @@ def _dag_arguments(plan: Plan) -> dict[str, Any]:
         "description": settings["description"],
         "doc_md": dag_doc(plan),
         "tags": settings["tags"],
-        "params": {name: _param(spec) for name, spec in plan.inputs.items()},
         "catchup": settings["catchup"],
         **schedule_arguments(settings["schedule"], settings["start_date"]),
     }
