@@ -31,7 +31,7 @@ def get_agentic_cli_commands() -> list[Any]:
 def _argument(argument: Argument) -> Any:
     from airflow.cli.cli_config import Arg
 
-    return Arg(flags=argument.flags, **argument.settings)
+    return Arg(flags=argument.flags, **argument.settings)  # type: ignore[no-untyped-call]
 
 
 def _function(command: Command) -> Callable[[argparse.Namespace], None]:
