@@ -58,12 +58,12 @@ class PlannedOperator(BaseOperator):
         except AgenticError as error:
             failure = error
         except Exception as error:
-            self._record_failure(context, error)
+            self.record_failure(context, error)
             raise
         else:
             return
         if not isinstance(failure, (AttemptError, RetryLater, StoppedError)):
-            self._record_failure(context, failure)
+            self.record_failure(context, failure)
         raise failure.with_traceback(None) from None
 
     def work(self, context: Context) -> None:
@@ -98,7 +98,8 @@ class PlannedOperator(BaseOperator):
         try:
             yield
         except ExpressionError as error:
-            message = f"Stage {self.planned.stage!r}, {key}: {error.message}"
+            where = f"Stage {self.planned.stage!r}, {key}" if self.planned.kind in ("agent", "merge") else key
+            message = f"{where}: {error.message}"
             raise ExpressionError(message, error.expression, error.line) from None
 
     def run_key(self, context: Context) -> RunKey:
@@ -117,7 +118,7 @@ class PlannedOperator(BaseOperator):
 
         return TraceStore().write(record)
 
-    def _record_failure(self, context: Context, error: Exception) -> None:
+    def record_failure(self, context: Context, error: Exception) -> None:
         """So that the run's last task can say why; the error itself matters more than its record."""
         from airflow_agentic.trace.mask import masked
         from airflow_agentic.trace.record import FailureRecord

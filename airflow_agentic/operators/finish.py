@@ -61,6 +61,9 @@ class FinishOperator(PlannedOperator):
             raise failure
         push_output(context["ti"], output)
 
+    def record_failure(self, context: Context, error: Exception) -> None:
+        """The manifest tells it; a record after the seal would break it."""
+
     def _check_failures(self, states: Mapping[str, str | None], store: TraceStore, run: RunKey) -> None:
         """
         Has every stage done what it should have?
@@ -88,10 +91,10 @@ class FinishOperator(PlannedOperator):
 
     def _artifact(self, context: Context, states: Mapping[str, str | None]) -> dict[str, Any]:
         """What ``artifact`` means in the output: the one artifact, or a list where the template has a list."""
-        ids = self.planned.config.get("artifact")
-        several = ids if isinstance(ids, (list, tuple)) else [ids]
-        written = [pull_output(context["ti"], task_id) for task_id in several if states.get(task_id) == "success"]
-        if several is ids:
+        planned = self.planned.config["artifact"]
+        ids = planned if isinstance(planned, (list, tuple)) else (planned,) if planned else ()
+        written = [pull_output(context["ti"], task_id) for task_id in ids if states.get(task_id) == "success"]
+        if ids is planned:
             return {"artifact": written}
         return {"artifact": written[0]} if written else {}
 
@@ -126,7 +129,8 @@ class FinishOperator(PlannedOperator):
     def _task_state(self, context: Context, task_id: str, states: Mapping[str, str | None]) -> TaskState:
         from airflow_agentic.trace.manifest import TaskState
 
-        planned = getattr(context["dag"].task_dict[task_id], "planned", None)
+        task = context["dag"].task_dict.get(task_id)
+        planned = getattr(task, "planned", None)
         return TaskState(
             task_id=task_id,
             stage=planned.stage if planned else task_id,

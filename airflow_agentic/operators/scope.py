@@ -91,7 +91,7 @@ def _asset_events(events: list[Any]) -> dict[str, list[dict[str, Any]]]:
     """The events that started the run, by the asset's URI, oldest first."""
     found: dict[str, list[dict[str, Any]]] = {}
     for event in sorted(events, key=lambda event: event.timestamp):
-        found.setdefault(event.asset.uri, []).append(
+        found.setdefault(_written_uri(event.asset), []).append(
             {
                 "timestamp": event.timestamp.isoformat(),
                 "extra": dict(event.extra),
@@ -101,6 +101,11 @@ def _asset_events(events: list[Any]) -> dict[str, list[dict[str, Any]]]:
             }
         )
     return found
+
+
+def _written_uri(asset: Any) -> str:
+    """Airflow adds a slash to ``agentic://briefs``; its name, by default the URI as it was written, has none."""
+    return str(asset.name if asset.name.rstrip("/") == asset.uri.rstrip("/") else asset.uri)
 
 
 def _iso(date: datetime | None) -> str | None:
