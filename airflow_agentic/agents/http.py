@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from airflow_agentic.agents.base import AgentRequest, AgentResult, Usage
 from airflow_agentic.agents.http_reply import read_output, read_reply, status_error
+from airflow_agentic.agents.redaction import without_secrets
 from airflow_agentic.agents.validate import MalformedOutput
 from airflow_agentic.errors import FinalError, RetryableError
 from airflow_agentic.template.expressions import parse, render_passages, render_string, to_text
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from airflow.providers.http.hooks.http import HttpAsyncHook, SessionConfig
 
 _IN_QUERY = ("GET", "HEAD")
-#: Names of headers whose values are never recorded, wherever they come from.
-_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,13 +168,12 @@ class _Call:
 
     def sent(self) -> dict[str, Any]:
         """The request for the record: without the connection's own headers and credentials."""
-        shown = {name: "***" if _SECRET_HEADER.search(name) else value for name, value in self.headers.items()}
         body = {"query": query(self.input)} if self.method in _IN_QUERY else {"json": self.input}
         return {
             "connection": self.connection,
             "method": self.method,
             "endpoint": self.endpoint,
-            "headers": shown,
+            "headers": without_secrets(self.headers),
             **body,
         }
 

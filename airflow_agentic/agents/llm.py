@@ -1,0 +1,155 @@
+"""
+Agents that are language models, called through common-ai's hook and an Airflow connection.
+
+One attempt is one conversation with the model up to its answer, tool turns included. Nothing repeats inside of it:
+the provider's SDK and pydantic-ai are told not to retry, so that every request is an attempt that is counted,
+recorded and waited for here. An answer that doesn't fit is not thrown away: the next attempt goes on with the same
+conversation, and the model is told what was wrong.
+
+This module imports nothing heavy; what needs pydantic-ai is in :mod:`airflow_agentic.agents.llm_exchange` and the
+other ``llm_`` modules, imported when an agent runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.agents.llm_schema import from_model, to_model
+from airflow_agentic.agents.redaction import without_secrets
+from airflow_agentic.agents.validate import MalformedOutput, output_problem
+from airflow_agentic.errors import AttemptError, FinalError, RetryableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_agentic.agents.base import AgentRequest, AgentResult
+    from airflow_agentic.agents.llm_exchange import Exchange
+
+_EXTRA = "Agents of type llm need the extra 'llm': pip install 'airflow-agentic[llm]'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmAgent:
+    """
+    An agent that asks a language model.
+
+    :param connection: id of an Airflow connection of a ``pydanticai`` type.
+    :param model: ``provider:model``, over the connection's own.
+    :param settings: pydantic-ai's model settings (``temperature``, ``max_tokens``, …).
+    :param tools: what the model may call, as the template lists them.
+    """
+
+    connection: str
+    model: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> LlmAgent:
+        """Build it from an entry of ``Plan.agents``."""
+        return cls(
+            connection=spec["connection"],
+            model=spec.get("model"),
+            settings=spec.get("settings") or {},
+            tools=tuple(spec.get("tools") or ()),
+        )
+
+    async def run(self, request: AgentRequest) -> AgentResult:
+        """Ask the model once. See :meth:`airflow_agentic.agents.base.Agent.run`."""
+        if not (request.prompt or "").strip():
+            raise FinalError("The prompt is empty: there is nothing to ask the model.", kind="rejected")
+        _check_installed()
+        from airflow_agentic.agents.llm_exchange import Exchange
+
+        exchange = Exchange(prompt=request.prompt or "", earlier=_conversation(request))
+        try:
+            async with asyncio.timeout(request.timeout) as limit:
+                answer = await self._answer(exchange, request)
+        except AttemptError as error:
+            raise exchange.with_facts(error) from error.__cause__
+        except Exception as error:
+            raise exchange.with_facts(self._error(error, exchange, request, limit)) from error
+        return exchange.result(answer, self._sent(request, exchange))
+
+    def preview(self, request: AgentRequest) -> Mapping[str, Any]:
+        """What :meth:`run` sends first."""
+        messages: list[dict[str, Any]] = [{"role": "user", "content": request.prompt}]
+        conversation = _conversation(request)
+        if conversation:
+            from airflow_agentic.agents.llm_exchange import plain_messages
+
+            messages = plain_messages(conversation)
+        return self._record(request, messages, self.model)
+
+    async def _answer(self, exchange: Exchange, request: AgentRequest) -> Any:
+        from airflow_agentic.agents.llm_exchange import build_agent, resolve_hook
+        from airflow_agentic.agents.llm_tools import make_toolsets
+
+        hook = await asyncio.to_thread(resolve_hook, self.connection, self.model)
+        agent = build_agent(
+            hook,
+            schema=to_model(request.output_schema),
+            instructions=request.instructions or "",
+            toolsets=make_toolsets(self.tools, exchange.tool_calls.append),
+        )
+        said = await exchange.run(agent, self._settings(request))
+        answer, problem = from_model(said, request.output_schema)
+        problem = problem or output_problem(answer, request.output_schema) or exchange.cut_off(request.output_schema)
+        if problem is not None:
+            raise MalformedOutput(problem, reply=answer, conversation=exchange.told(problem))
+        return answer
+
+    def _settings(self, request: AgentRequest) -> dict[str, Any]:
+        settings = dict(self.settings)
+        if request.timeout is not None:
+            settings.setdefault("timeout", request.timeout)
+        settings["max_retries"] = 0  # of the provider's SDK: its own attempts would be seen and counted by nobody
+        return settings
+
+    def _error(
+        self, error: Exception, exchange: Exchange, request: AgentRequest, limit: asyncio.Timeout
+    ) -> AttemptError:
+        from airflow_agentic.agents.llm_errors import attempt_error
+
+        if isinstance(error, TimeoutError) and limit.expired():
+            message = f"The model did not answer within {request.timeout:g} s."
+            return RetryableError(message, kind="timeout")
+        classified = attempt_error(error)
+        if isinstance(classified, MalformedOutput):
+            classified.reply = exchange.reply()
+            classified.conversation = exchange.told(classified.message)
+        return classified
+
+    def _sent(self, request: AgentRequest, exchange: Exchange) -> dict[str, Any]:
+        return self._record(request, exchange.sent_messages(), self.model or exchange.model_id)
+
+    def _record(self, request: AgentRequest, messages: list[dict[str, Any]], model: str | None) -> dict[str, Any]:
+        sent = {
+            "connection": self.connection,
+            "model": model,
+            "instructions": request.instructions,
+            "messages": messages,
+            "settings": without_secrets(self.settings),
+            "output_schema": request.output_schema,
+            "tools": [dict(tool) for tool in self.tools],
+        }
+        return {name: value for name, value in sent.items() if value not in (None, {}, [])}
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("pydantic_ai") is None:
+        raise FinalError(f"{_EXTRA} (pydantic-ai is missing).", kind="rejected")
+    try:
+        found = find_spec("airflow.providers.common.ai")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise FinalError(f"{_EXTRA} (apache-airflow-providers-common-ai is missing).", kind="rejected")
+
+
+def _conversation(request: AgentRequest) -> list[Any]:
+    return list(request.malformed.conversation or ()) if request.malformed is not None else []

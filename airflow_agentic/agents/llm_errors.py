@@ -1,0 +1,197 @@
+"""
+What a model's failure means: which kind of error it is, and how long the provider asked to wait.
+
+Imports pydantic-ai, so it is itself imported only when an llm agent has failed. Its categories are used as far as they
+go: they know the providers' own codes (a 429 can be a rate limit or an empty account).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_ai import exceptions
+
+from airflow_agentic.agents.callables import failure
+from airflow_agentic.agents.retry_after import bounded
+from airflow_agentic.agents.validate import MalformedOutput
+from airflow_agentic.errors import AttemptError, FinalError, RetryableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_agentic.errors import FinalKind, RetryableKind
+
+#: Said of an answer that reached the limit of tokens; the model is told, too.
+CUT_OFF = "The answer was cut off at the limit of tokens (the setting max_tokens). Answer more briefly."
+
+_FINAL: tuple[tuple[type[Exception], FinalKind], ...] = (
+    (exceptions.ModelContextWindowExceededError, "window_exceeded"),
+    (exceptions.ModelQuotaExceededError, "rejected"),
+    (exceptions.ModelRequestRejectedError, "rejected"),
+    (exceptions.ContentFilterError, "rejected"),
+    (exceptions.UsageLimitExceeded, "rejected"),
+    (exceptions.UserError, "rejected"),
+)
+_RETRYABLE: tuple[tuple[type[Exception], RetryableKind], ...] = (
+    (exceptions.ModelRateLimitError, "rate_limited"),
+    (exceptions.ModelTimeoutError, "timeout"),
+    (exceptions.ModelRequestTimeout, "timeout"),
+    (exceptions.ModelUnavailableError, "unavailable"),
+    (exceptions.ModelServerError, "unavailable"),
+    (exceptions.ModelConnectionError, "unavailable"),
+)
+
+
+def attempt_error(error: Exception) -> AttemptError:
+    """The attempt's error for whatever asking a model raised."""
+    if isinstance(error, exceptions.FallbackExceptionGroup):
+        return _of_group(error)
+    if isinstance(error, exceptions.UnexpectedModelBehavior) and not isinstance(error, exceptions.ContentFilterError):
+        return MalformedOutput(_problem(error), details=_details(error))
+    if _was_cut_off(error):
+        return MalformedOutput(f"The reply was cut off: {_text(error)}", details=_details(error))
+    for classes, kind in _FINAL:
+        if isinstance(error, classes):
+            return FinalError(_message(error), kind=kind, details=_details(error))
+    for classes, retryable in _RETRYABLE:
+        if isinstance(error, classes):
+            return _retryable(error, retryable)
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return _of_status(error, status)
+    return _of_unknown(error)
+
+
+def _of_status(error: Exception, status: int) -> AttemptError:
+    if status == 429:
+        return _retryable(error, "rate_limited")
+    if status == 408:
+        return _retryable(error, "timeout")
+    if status >= 500:
+        return _retryable(error, "unavailable")
+    return FinalError(_message(error), kind="rejected", details=_details(error))
+
+
+def _of_group(group: exceptions.FallbackExceptionGroup) -> AttemptError:
+    """
+    Several models failed, one after the other.
+
+    If any of them may answer later, the attempt may be repeated, as soon as the first of those may be asked.
+    """
+    errors = [attempt_error(error) for error in group.exceptions if isinstance(error, Exception)]
+    hopeful = [error for error in errors if isinstance(error, RetryableError)]
+    chosen = (hopeful or errors)[0]
+    waits = [error.retry_after or 0.0 for error in hopeful]
+    chosen.retry_after = min(waits, default=0.0) or None
+    chosen.message = "All models failed: " + "; ".join(f"{error.message} ({error.kind})" for error in errors)
+    chosen.args = (chosen.message,)
+    return chosen
+
+
+def _of_unknown(error: Exception) -> AttemptError:
+    """An exception that pydantic-ai didn't foresee: of the transport, or while it read a reply."""
+    modules = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
+    if isinstance(error, TimeoutError):
+        return _retryable(error, "timeout")
+    if isinstance(error, OSError) or modules & {"httpx", "httpx2", "httpcore", "aiohttp"}:
+        return _retryable(error, "unavailable")
+    if any(name.startswith("pydantic_ai.models.") for name in _modules_of(error)):
+        return MalformedOutput(f"The reply can't be read: {type(error).__name__}: {error}", details=_details(error))
+    return failure(error, "The model's agent")
+
+
+def _retryable(error: Exception, kind: RetryableKind) -> RetryableError:
+    wait = getattr(error, "retry_after", None)
+    seconds = bounded(float(wait)) if isinstance(wait, (int, float)) else None
+    return RetryableError(_message(error), kind=kind, retry_after=seconds, details=_details(error))
+
+
+def _problem(error: exceptions.UnexpectedModelBehavior) -> str:
+    """What is wrong with the model's answer, in words that help the model, too."""
+    if isinstance(error, exceptions.OutputTokenLimitExceeded):
+        return CUT_OFF
+    cause = error.__cause__
+    if not isinstance(cause, (exceptions.ToolRetryError, ValidationError)):
+        return _text(error)
+    is_answer = "retries" in error.message
+    what = "The answer does not fit what was asked for" if is_answer else error.message.partition(":")[0]
+    return f"{what}: {_misfit(cause)}."
+
+
+def _misfit(cause: exceptions.ToolRetryError | ValidationError) -> str:
+    """Why pydantic-ai refused an answer or a call, in a line."""
+    details: Any = cause.errors() if isinstance(cause, ValidationError) else cause.tool_retry.content
+    if not isinstance(details, list):
+        return str(cause).rstrip(".")
+    lines = [_misfit_line(detail) for detail in details if isinstance(detail, dict)]
+    return ("; ".join(lines) or str(cause)).rstrip(".")
+
+
+def _misfit_line(detail: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in detail.get("loc", ()))
+    return f"{place}: {detail.get('msg')}" if place else str(detail.get("msg"))
+
+
+def _was_cut_off(error: Exception) -> bool:
+    """Whether a reply broke off, or isn't JSON at all: pydantic-ai gives neither a category of its own."""
+    if type(error) is exceptions.ModelAPIError:
+        return isinstance(error.__cause__, ValueError) or "JSON response" in error.message
+    return isinstance(error, exceptions.ModelConnectionError) and any(
+        "complete message body" in str(cause) for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error.__cause__
+    for _ in range(20):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _modules_of(error: Exception) -> Iterator[str]:
+    """The names of the modules that the exception came through."""
+    step = error.__traceback__
+    while step is not None:
+        yield step.tb_frame.f_globals.get("__name__", "")
+        step = step.tb_next
+
+
+def _message(error: Exception) -> str:
+    """What the provider said, without what is in the details."""
+    model = getattr(error, "model_name", None)
+    status = getattr(error, "status_code", None)
+    hint = " ".join(filter(None, [_suggestion(error), getattr(error, "hint", None)]))
+    said = _said(getattr(error, "body", None)) if status is not None else _text(error)
+    head = f"The model {model!r}" if model else "The model"
+    status_text = f" answered {status}" if status is not None else " failed"
+    return f"{head}{status_text}: {said}" + (f". {hint}" if hint else "")
+
+
+def _suggestion(error: Exception) -> str | None:
+    suggested = getattr(error, "suggested_model_id", None)
+    return f"Did you mean {suggested!r}?" if suggested else None
+
+
+def _said(body: Any) -> str:
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        body = inner.get("message", inner) if isinstance(inner, dict) else inner
+    return str(body)[:500] if body is not None else "(no message)"
+
+
+def _text(error: Exception) -> str:
+    text = error.message if isinstance(error, exceptions.ContentFilterError) else str(error)
+    cause = f" ({error.__cause__.__cause__})" if error.__cause__ is not None and error.__cause__.__cause__ else ""
+    return (text or type(error).__name__)[:1000] + cause[:300]
+
+
+def _details(error: Exception) -> dict[str, Any]:
+    facts = {
+        "exception": type(error).__name__,
+        "status": getattr(error, "status_code", None),
+        "code": getattr(error, "provider_error_code", None),
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}

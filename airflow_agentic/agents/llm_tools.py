@@ -1,0 +1,125 @@
+"""
+What a model may call: Python callables, MCP servers and SQL databases, each bounded and recorded.
+
+Imports pydantic-ai, so it is itself imported only when an llm agent runs. What a tool gives the model passes through
+Airflow's secret masker (common-ai's toolsets see to that, and its hook for every agent it builds).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.ai.utils.toolset_base import ensure_masked
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, ToolFailed, UserError
+from pydantic_ai.tools import Tool
+from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolset
+
+from airflow_agentic.agents import callables
+from airflow_agentic.agents.python import call
+from airflow_agentic.errors import AttemptError, FinalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic_ai._run_context import RunContext
+    from pydantic_ai.toolsets.abstract import ToolsetTool
+
+    Record = Callable[[Mapping[str, Any]], None]
+
+#: What a tool may raise to talk to the model (or to us); anything else is a bug of the tool.
+_PASSING = (AttemptError, ModelRetry, ToolFailed, ApprovalRequired, CallDeferred)
+
+
+def make_toolsets(specs: tuple[Mapping[str, Any], ...], record: Record) -> list[AbstractToolset[Any]]:
+    """
+    The toolsets that a template's ``tools`` describe.
+
+    :param record: told of each call: ``tool``, ``arguments``, and ``result`` or ``error``.
+    :raises FinalError: a tool isn't allowed, isn't installed, or doesn't exist.
+    """
+    return [_Bounded(ensure_masked(_toolset(spec)), spec.get("max_calls"), record) for spec in specs]
+
+
+def _toolset(spec: Mapping[str, Any]) -> AbstractToolset[Any]:
+    if "python" in spec:
+        return FunctionToolset([_python_tool(spec["python"])])
+    if "mcp" in spec:
+        from airflow.providers.common.ai.toolsets.mcp import MCPToolset
+
+        _check_importable("fastmcp", "mcp")
+        return MCPToolset(spec["mcp"])
+    if "sql" in spec:
+        _check_importable("sqlglot", "sql")
+        from airflow.providers.common.ai.toolsets.sql import SQLToolset
+
+        limits = {"max_rows": spec["max_rows"]} if spec.get("max_rows") is not None else {}
+        return SQLToolset(spec["sql"], allow_writes=bool(spec.get("write")), **limits)
+    raise FinalError(f"There is no such kind of tool: {dict(spec)!r}", kind="rejected")
+
+
+def _check_importable(module: str, extra: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        message = f"Tools of kind {extra} need: pip install 'apache-airflow-providers-common-ai[{extra}]'"
+        raise FinalError(message, kind="rejected")
+
+
+def _python_tool(name: str) -> Tool[Any]:
+    """A tool whose name, description and parameters are those of a callable."""
+    name = callables.full_name(name)
+    function = callables.load_callable(name)
+    described = function if inspect.isroutine(function) else function.__call__  # type: ignore[operator]
+
+    @functools.wraps(described)
+    async def run(*args: Any, **arguments: Any) -> Any:
+        return await call(functools.partial(function, *args), arguments, name, passing=_PASSING)
+
+    try:
+        return Tool(run, name=name.rpartition(":")[2].rpartition(".")[2])
+    except UserError as error:
+        raise FinalError(f"{name} can't be a tool: {error}", kind="rejected") from error
+
+
+@dataclass
+class _Count:
+    calls: int = 0
+
+
+@dataclass
+class _Bounded(WrapperToolset[Any]):
+    """Refuses calls over a limit, and records all of them. The count outlives the copies that pydantic-ai makes."""
+
+    most: int | None
+    record: Record
+    count: _Count = field(default_factory=_Count)
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        entry: dict[str, Any] = {"tool": name, "arguments": tool_args}
+        try:
+            self._admit(name)
+            result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
+        except Exception as error:
+            self.record({**entry, "error": str(error)})
+            raise
+        self.record({**entry, "result": _plain(result)})
+        return result
+
+    def _admit(self, name: str) -> None:
+        if self.most is not None and self.count.calls >= self.most:
+            raise ToolFailed(f"{name} was called {self.most} times, which is all it may be. Answer without it.")
+        self.count.calls += 1
+
+
+def _plain(result: Any) -> Any:
+    from pydantic_core import to_jsonable_python
+
+    try:
+        return to_jsonable_python(result, fallback=repr, bytes_mode="base64", inf_nan_mode="strings")
+    except (ValueError, RecursionError):
+        return repr(result)[:10_000]
