@@ -22,10 +22,14 @@ def masked(value: Any) -> Any:
 
 
 def register_secret(secret: Any) -> None:
-    """Keep a value, and the texts in it, out of all later records and logs of this task."""
+    """Keep a value, or every text in it, out of all later records and logs of this task."""
     from airflow.sdk.log import mask_secret
 
-    mask_secret(secret)
+    parts = secret.values() if isinstance(secret, dict) else secret if isinstance(secret, list) else ()
+    for part in parts:
+        register_secret(part)
+    if isinstance(secret, str):
+        mask_secret(secret)
 
 
 def _plain(value: Any) -> Any:

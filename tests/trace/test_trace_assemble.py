@@ -1,0 +1,162 @@
+"""A run's trace from its records alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.records import RUN, artifact, at, attempt, failed_attempt, failure, merge
+
+from airflow_agentic.errors import TraceError
+from airflow_agentic.trace.assemble import assemble
+from airflow_agentic.trace.manifest import Manifest, TaskState, inventory, manifest_from_data
+from airflow_agentic.trace.store import TraceStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_agentic.trace.assemble import RunTrace
+    from airflow_agentic.trace.record import Record
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TraceStore:
+    return TraceStore(str(tmp_path))
+
+
+def traced(store: TraceStore, *records: Record) -> RunTrace:
+    for record in records:
+        store.write(record)
+    return assemble(RUN.dag_id, RUN.run_id, store)
+
+
+def seal(store: TraceStore, number: int = 1, *tasks: TaskState, **more: Any) -> None:
+    given: dict[str, Any] = {"state": "success", "error": None, "output": {"x": 1}, **more}
+    manifest = Manifest(run=RUN, try_number=number, sealed=at(50), tasks=tasks, records=inventory(store, RUN), **given)
+    assert manifest_from_data(json.loads(json.dumps(manifest.to_data()))) == manifest
+    store.write_manifest(RUN, number, manifest.to_data())
+
+
+def task(name: str, state: str, kind: str = "agent") -> TaskState:
+    return TaskState(task_id=name, stage=name, kind=kind, state=state, agent="writer" if kind == "agent" else None)
+
+
+def test_a_stage_adds_up_its_attempts(store: TraceStore) -> None:
+    trace = traced(
+        store,
+        failed_attempt(number=1, wait=2.5, tokens={"input": 10, "output": None}, cost_usd=0.1, model="m-1"),
+        attempt(number=2, second=4, tokens={"input": 11, "output": 5}, cost_usd=0.2),
+    )
+    [stage] = trace.stages
+    assert (stage.state, stage.attempts, stage.seconds, stage.waited) == ("success", 2, 2.0, 2.5)
+    assert (stage.tokens, stage.cost_usd, stage.model) == ({"input": 21, "output": 5}, pytest.approx(0.3), "m-1")
+    assert (stage.agent, stage.error, stage.started, stage.ended) == ("writer", None, at(0), at(5))
+    assert (trace.state, trace.seconds, trace.tokens) == ("running", 5.0, stage.tokens)
+    assert trace.template_digest == "d1"
+
+
+def test_a_run_without_a_seal_is_told_as_far_as_it_goes(store: TraceStore) -> None:
+    trace = traced(
+        store,
+        attempt("one"),
+        failed_attempt("two", wait=60.0, second=1),
+        failed_attempt("three", second=2),
+        attempt("four", state="killed", second=3),
+        failure("five", second=4),
+        merge("six", second=5),
+    )
+    assert [(stage.stage, stage.state) for stage in trace.stages] == [
+        ("one", "success"),
+        ("two", "retrying"),
+        ("three", "failed"),
+        ("four", "killed"),
+        ("five", "failed"),
+        ("six", "success"),
+    ]
+    assert trace.stages[2].error == {"kind": "unavailable", "message": "no answer"}
+    assert trace.stages[4].error == {"kind": "ExpressionError", "message": "it broke"}
+    assert (trace.stages[5].kind, trace.stages[5].seconds, trace.stages[5].tokens) == ("merge", 0.5, None)
+    assert trace.state == "running"
+
+
+def test_a_cleared_task_starts_anew_but_costs_what_it_cost(store: TraceStore) -> None:
+    trace = traced(
+        store,
+        failed_attempt(number=1, wait=1.0, cost_usd=1.0),
+        failed_attempt(number=2, second=2, cost_usd=1.0),
+        attempt(number=1, try_number=2, second=4, cost_usd=1.0),
+    )
+    [stage] = trace.stages
+    assert (stage.attempts, stage.cost_usd, stage.started) == (1, 1.0, at(4))
+    assert trace.cost_usd == 3.0
+
+
+def test_an_attempt_repeated_after_a_kill_is_of_the_same_life(store: TraceStore) -> None:
+    trace = traced(store, attempt(state="killed"), attempt(try_number=2, second=2))
+    assert trace.stages[0].attempts == 2
+
+
+def test_a_sealed_run_is_told_in_the_plans_order(store: TraceStore) -> None:
+    store.write(attempt("late", second=9))
+    store.write(merge("all", second=3))
+    store.write(artifact(second=10))
+    seal(
+        store,
+        1,
+        task("never", "skipped"),
+        task("late", "success"),
+        task("late__opt", "success", "join"),
+        task("all", "success", "merge"),
+        task("artifact", "success", "artifact"),
+        task("run__finish", "running", "finish"),
+    )
+    trace = traced(store)
+    assert [(stage.stage, stage.state, stage.attempts) for stage in trace.stages] == [
+        ("never", "skipped", 0),
+        ("late", "success", 1),
+        ("all", "success", 1),
+        ("artifact", "success", 1),
+    ]
+    assert (trace.state, trace.output, trace.error) == ("success", {"x": 1}, None)
+    assert trace.artifacts == (
+        {"task_id": "artifact", "uri": "file:///briefs/tea.md", "bytes": 3, "sha256": "00", "asset": None},
+    )
+    assert json.loads(json.dumps(trace.to_data()))["state"] == "success"
+
+
+def test_a_record_after_the_seal_reopens_the_run(store: TraceStore) -> None:
+    store.write(failed_attempt())
+    seal(store, 1, task("draft", "failed"), state="failed", error="it failed", output=None)
+    assert traced(store).error == "it failed"
+    reopened = traced(store, attempt(try_number=2, second=5))
+    assert (reopened.state, reopened.error, reopened.stages[0].state) == ("running", None, "success")
+    seal(store, 2, task("draft", "success"))
+    assert traced(store).state == "success"
+
+
+def test_an_error_of_an_earlier_try_is_not_the_error_of_a_success(store: TraceStore) -> None:
+    store.write(failure(second=0))
+    store.write(attempt(try_number=2, second=1))
+    seal(store, 1, task("draft", "success"))
+    assert traced(store).stages[0].error is None
+
+
+def test_no_records_is_an_error(store: TraceStore) -> None:
+    with pytest.raises(TraceError, match="no records of the run 'none' of 'briefs'"):
+        assemble("briefs", "none", store)
+
+
+@pytest.mark.parametrize("data", [{}, {"format": 1, "kind": "attempt"}, {"format": 1, "kind": "manifest"}])
+def test_what_is_no_manifest_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(TraceError, match=r"not a (whole )?manifest"):
+        manifest_from_data(data)
+
+
+def test_the_inventory_has_large_values_by_their_name(store: TraceStore) -> None:
+    store.write(attempt(output="x" * 100_000))
+    store.write_template(RUN, "version: 1\n")
+    entries = {entry["path"].partition("/")[0]: entry for entry in inventory(store, RUN)}
+    assert sorted(entries) == ["attempts", "template", "values"]
+    assert entries["values"]["path"] == f"values/{entries['values']['sha256']}.json"
+    assert entries["values"]["bytes"] == 100_002
