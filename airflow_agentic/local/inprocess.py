@@ -52,7 +52,8 @@ def run_dag(dag: DAG, conf: Mapping[str, Any], *, on_ready: Callable[[], None] =
     """
     _make_known(dag)
     on_ready()
-    return dag.test(run_conf=dict(conf))
+    run: DagRun = dag.test(run_conf=dict(conf))
+    return run
 
 
 def _make_known(dag: DAG) -> None:
@@ -60,7 +61,7 @@ def _make_known(dag: DAG) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-    manager = DagBundlesManager()
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
     manager.sync_bundles_to_db()
     bundle = next(iter(manager.get_all_dag_bundles()))
     _refuse_served(dag)

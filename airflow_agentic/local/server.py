@@ -54,11 +54,11 @@ class LocalAirflow:
     ) -> None:
         self.home = home
         self.folder = folder
-        self.port = _free_port()
-        self.url = f"http://{_HOST}:{self.port}"
         self._grace = grace
         self._keeper: subprocess.Popen[bytes] | None = None
         home.mkdir(parents=True, exist_ok=True)
+        self.port = _port(home / "port")
+        self.url = f"http://{_HOST}:{self.port}"
         self._secrets = _secrets(home / "secrets.json")
         self._environment = self._make_environment(bundles, environment or {})
         self.rest = RestClient(self.url, user=USER, password=self.password)
@@ -210,8 +210,14 @@ def _write_private(file: Path, data: Any) -> None:
         json.dump(data, stream)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _port(file: Path) -> int:
+    """The port of the last time, so that a page in somebody's browser still works, or another free one."""
+    kept = int(file.read_text()) if file.exists() else 0
+    for wanted in (kept, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((_HOST, wanted))
+            port: int = probe.getsockname()[1]
+            file.write_text(str(port))
+            return port
+    raise ConfigError(f"There is no free port on {_HOST}.")

@@ -1,0 +1,114 @@
+"""What a run came to, for people: the stage table, the errors, the output, the artifacts."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from airflow_agentic.trace.assemble import RunTrace, StageTrace
+
+_STYLES = {"success": "green", "skipped": "dim"}
+#: What agents wrote must not steer a terminal.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_OUTPUT_LINES = 30
+
+
+def print_report(console: Console, trace: RunTrace) -> None:
+    """Print everything that is known of a run."""
+    console.print(_headline(trace), soft_wrap=True)
+    console.print(stage_table(trace))
+    for stage in trace.stages:
+        if stage.error is not None:
+            _line(console, f"{stage.stage}: {stage.error['kind']}: {stage.error['message']}", "red")
+    if trace.error is not None:
+        _line(console, trace.error, "red")
+    if trace.output:
+        _line(console, "Output:", "bold")
+        for name, value in trace.output.items():
+            _line(console, f"  {name}: {_shortened(value)}")
+    for artifact in trace.artifacts:
+        _line(console, f"Artifact: {local_path(artifact['uri'])}", "bold")
+
+
+def stage_table(trace: RunTrace) -> Table:
+    """One row per stage. What no stage has (tokens, cost) has no column."""
+    columns = [column for column in _COLUMNS if column[2] or any(column[1](stage) for stage in trace.stages)]
+    table = Table(box=None, pad_edge=False)
+    for title, _, _, justify in columns:
+        table.add_column(title, justify=justify)
+    for stage in trace.stages:
+        table.add_row(*(Text(plain(cell(stage)), style=_style(stage)) for _, cell, _, _ in columns))
+    return table
+
+
+def local_path(uri: str) -> str:
+    """A file's URI as a path, relative where it is below the current folder; another URI as it is."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
+        return uri
+    path = Path(unquote(parts.path) if parts.scheme else uri)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def plain(text: str) -> str:
+    """The text without characters that a terminal would obey."""
+    return _CONTROL.sub("�", text)
+
+
+def _headline(trace: RunTrace) -> Text:
+    took = f" in {trace.seconds:.1f} s" if trace.seconds is not None else ""
+    style = _STYLES.get(trace.state, "red" if trace.state == "failed" else "yellow")
+    return Text.assemble(
+        (plain(trace.dag_id), "bold"), " ", (trace.state, style), f"{took}  (run {plain(trace.run_id)})"
+    )
+
+
+def _style(stage: StageTrace) -> str:
+    return _STYLES.get(stage.state, "red")
+
+
+def _tokens(stage: StageTrace) -> str:
+    return f"{stage.tokens['input']} / {stage.tokens['output']}" if stage.tokens else ""
+
+
+def _cost(stage: StageTrace) -> str:
+    return f"{stage.cost_usd:.4f}" if stage.cost_usd is not None else ""
+
+
+def _waited(stage: StageTrace) -> str:
+    return f"{stage.waited:.1f}" if stage.waited else ""
+
+
+#: Title, cell, whether it is always shown, alignment.
+_COLUMNS: tuple[tuple[str, Any, bool, Any], ...] = (
+    ("Stage", lambda stage: stage.stage, True, "left"),
+    ("Agent", lambda stage: stage.agent or f"({stage.kind})", True, "left"),
+    ("State", lambda stage: stage.state.replace("_", " "), True, "left"),
+    ("Attempts", lambda stage: str(stage.attempts), True, "right"),
+    ("Seconds", lambda stage: f"{stage.seconds:.2f}" if stage.attempts else "", True, "right"),
+    ("Waited", _waited, False, "right"),
+    ("Model", lambda stage: stage.model or "", False, "left"),
+    ("Tokens in / out", _tokens, False, "right"),
+    ("Cost (USD)", _cost, False, "right"),
+)
+
+
+def _shortened(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    lines = text.splitlines() or [""]
+    if len(lines) > _OUTPUT_LINES:
+        lines = [*lines[:_OUTPUT_LINES], f"… ({len(lines) - _OUTPUT_LINES} more lines; --json prints all)"]
+    return "\n    ".join(lines)
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(plain(text), style=style), soft_wrap=True)

@@ -1,0 +1,215 @@
+"""
+``run``: a template from its inputs to its artifact, without a server and without a configured Airflow.
+
+Airflow's part happens in a child process (:mod:`airflow_agentic.local.child`) with a metadata database that is thrown
+away afterwards, unless the environment names one (``AIRFLOW__DATABASE__SQL_ALCHEMY_CONN``). Everything else that the
+user has configured counts: connections and secrets backends, the ``[agentic]`` options, the trace store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.cli.inputs import check_inputs, read_inputs
+from airflow_agentic.errors import RunFailedError, TraceError
+from airflow_agentic.local.settings import variable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from airflow_agentic.cli.progress import Progress
+    from airflow_agentic.planning.plan import Plan
+    from airflow_agentic.trace.assemble import RunTrace
+
+#: Seconds that the child has to end by itself after it was asked to.
+_GRACE = 5.0
+_LAST_LINES = 15
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Run a template as the command line says; SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    template = Path(arguments.template)
+    plan = _plan(template)
+    inputs = read_inputs(plan, arguments.input, arguments.inputs)
+    return _run(template, plan, inputs, as_json=arguments.json)
+
+
+def run(template: Path, inputs: Mapping[str, Any], *, as_json: bool) -> int:
+    """
+    Run a template to its end; 0 when the run succeeded, 1 when it failed.
+
+    Progress goes to standard error, the result to standard output: as text, or as one JSON document.
+
+    :raises TemplateError: the template has problems.
+    :raises InputError: it doesn't take these inputs.
+    :raises RunFailedError: the run ended without records that could be shown.
+    """
+    return _run(template, _plan(template), inputs, as_json=as_json)
+
+
+def _plan(template: Path) -> Plan:
+    from airflow_agentic.planning.planner import make_plan
+    from airflow_agentic.template.parse import load_template
+
+    return make_plan(load_template(template))
+
+
+def _run(template: Path, plan: Plan, inputs: Mapping[str, Any], *, as_json: bool) -> int:
+    check_inputs(plan, inputs)
+    log = _new_log(plan.name)
+    job = {"template": str(template.absolute()), "inputs": dict(inputs), "artifacts": str(Path.cwd() / "artifacts")}
+    try:
+        end = _execute(plan, job, log)
+    except KeyboardInterrupt:
+        log.unlink()
+        raise
+    trace = _trace(plan, end, log)
+    (_print_json if as_json else _print_text)(trace)
+    if end["state"] == "success":
+        log.unlink()
+        return 0
+    print(f"Airflow's log of the run: {log}", file=sys.stderr)
+    return 1
+
+
+def _new_log(name: str) -> Path:
+    descriptor, path = tempfile.mkstemp(prefix=f"airflow-agentic-{name}-", suffix=".log")
+    os.close(descriptor)
+    return Path(path)
+
+
+def _execute(plan: Plan, job: Mapping[str, Any], log: Path) -> dict[str, Any]:
+    """Run the job in a child process; its last event."""
+    from rich.console import Console
+
+    from airflow_agentic.cli.progress import Progress
+
+    with (
+        tempfile.TemporaryDirectory(prefix="airflow-agentic-run-", ignore_cleanup_errors=True) as folder,
+        Progress(plan, Console(stderr=True, highlight=False)) as progress,
+    ):
+        progress.note("Starting Airflow …")
+        environment = _environment(Path(folder))
+        with _child(job, environment, log) as events:
+            last = _follow(events, progress)
+    if last is None:
+        lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        raise RunFailedError("\n".join(["The run ended unexpectedly.", *lines, f"Airflow's log of the run: {log}"]))
+    if last["event"] == "error":
+        raise RunFailedError(f"{last['message']}\nAirflow's log of the run: {log}")
+    return last
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The user's environment, with a metadata database of the run's own unless it names one."""
+    from airflow_agentic.local.database import new_database
+    from airflow_agentic.local.inprocess import throw_away_environment
+
+    named = variable("database", "sql_alchemy_conn")
+    if any(name in os.environ for name in (named, f"{named}_CMD", f"{named}_SECRET")):
+        return dict(os.environ)
+    new_database(folder / "airflow.db")
+    return {**os.environ, **throw_away_environment(folder)}
+
+
+@contextmanager
+def _child(job: Mapping[str, Any], environment: Mapping[str, str], log: Path) -> Iterator[Iterator[dict[str, Any]]]:
+    """The child's events, while it lives; it is ended when the context is left, however that happens."""
+    reading, writing = os.pipe()
+    with log.open("ab") as stream, os.fdopen(reading, encoding="utf-8") as events:
+        try:
+            child = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-P", "-m", "airflow_agentic.local.child", str(writing)],
+                stdin=subprocess.PIPE,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        try:
+            _send(child, job)
+            yield (json.loads(line) for line in events)
+        finally:
+            _end(child)
+
+
+def _send(child: subprocess.Popen[bytes], job: Mapping[str, Any]) -> None:
+    if child.stdin is not None:
+        child.stdin.write(json.dumps(job).encode() + b"\n")
+        child.stdin.flush()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Closing the child's standard input asks it to end; whatever doesn't is killed, with all that it started."""
+    if child.stdin is not None:
+        with suppress(BrokenPipeError):
+            child.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=_GRACE)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _follow(events: Iterator[dict[str, Any]], progress: Progress) -> dict[str, Any] | None:
+    for event in events:
+        progress.note("")
+        if event["event"] != "task":
+            for task_id, state in event.get("tasks", {}).items():
+                progress.update(task_id, state)
+            return event
+        progress.update(event["task_id"], event["state"])
+    return None
+
+
+def _trace(plan: Plan, end: Mapping[str, Any], log: Path) -> RunTrace:
+    from airflow_agentic.trace.assemble import assemble
+    from airflow_agentic.trace.store import TraceStore
+
+    try:
+        trace = assemble(plan.name, end["run_id"], TraceStore(end["trace_url"]))
+    except TraceError as error:
+        message = f"The run ended ({end['state']}), but left no records: {error}\nAirflow's log of the run: {log}"
+        raise RunFailedError(message) from None
+    return replace(trace, state=end["state"])
+
+
+def _print_text(trace: RunTrace) -> None:
+    from rich.console import Console
+
+    from airflow_agentic.cli.report import print_report
+
+    print_report(Console(highlight=False), trace)
+
+
+def _print_json(trace: RunTrace) -> None:
+    from airflow_agentic.cli.report import local_path
+
+    artifacts = [{**artifact, "uri": local_path(artifact["uri"])} for artifact in trace.artifacts]
+    document = {
+        "state": trace.state,
+        "run_id": trace.run_id,
+        "output": trace.output,
+        "artifact": artifacts[0]["uri"] if artifacts else None,
+        "stages": [asdict(stage) for stage in trace.stages],
+        "error": trace.error,
+        "artifacts": artifacts,
+        "seconds": trace.seconds,
+        "tokens": trace.tokens,
+        "cost_usd": trace.cost_usd,
+    }
+    print(json.dumps(document, ensure_ascii=False, indent=2))

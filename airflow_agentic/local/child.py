@@ -1,0 +1,147 @@
+"""
+The child process of ``airflow-agentic run``: build the DAG of one template, run it to its end, report on a pipe.
+
+A process of its own, because Airflow has to be configured before it is imported, writes logs to standard output, and
+takes Ctrl-C for the failure of a task. Its parent reads one JSON object per line from the pipe:
+
+* ``{"event": "task", "task_id", "state"}`` whenever a task starts or ends;
+* ``{"event": "end", "run_id", "state", "trace_url", "tasks": {task_id: state}}`` when the run has ended;
+* ``{"event": "error", "message"}`` instead of it, for a mistake of the user's.
+
+The job comes as a line on standard input: ``{"template": path, "inputs": {…}, "artifacts": path}``. The process ends
+when standard input does.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic import config
+from airflow_agentic.errors import AgenticError
+from airflow_agentic.local.settings import variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Send = Callable[[dict[str, Any]], None]
+
+#: Seconds that a task has to write its record after the run was asked to end.
+_LAST_WORDS = 3.0
+#: What a shell reports for a process that SIGTERM ended.
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def main(pipe: int) -> int:
+    """Run the job on standard input; 0 unless the user made a mistake."""
+    job = json.loads(sys.stdin.readline())
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_watch_owner, daemon=True).start()
+    _find_modules_in(Path.cwd())
+    gc.disable()  # until the first task: Airflow makes objects that stay, and looking at them is a quarter of the time
+    with os.fdopen(pipe, "w", encoding="utf-8", buffering=1) as stream:
+
+        def send(event: dict[str, Any]) -> None:
+            stream.write(json.dumps(event) + "\n")
+
+        try:
+            _run(job, send)
+        except AgenticError as error:
+            send({"event": "error", "message": str(error)})
+            return 1
+    return 0
+
+
+def _run(job: dict[str, Any], send: Send) -> None:
+    from airflow_agentic.factory.load import build_dag
+    from airflow_agentic.local.inprocess import run_dag
+
+    dag = build_dag(job["template"])
+    dag.fileloc = job["template"]
+    _put_artifacts_into(job["artifacts"])
+    run = run_dag(dag, job["inputs"], on_ready=lambda: _report_tasks(send))
+    end = {"event": "end", "run_id": run.run_id, "state": str(run.state), "trace_url": config.get("trace_url")}
+    send({**end, "tasks": {ti.task_id: ti.state and str(ti.state) for ti in run.get_task_instances()}})
+
+
+def _report_tasks(send: Send) -> None:
+    """Report each task when it starts and when it has run."""
+    from airflow.listeners import hookimpl
+    from airflow.sdk.listener import get_listener_manager
+
+    class Listener:
+        @hookimpl
+        def on_task_instance_running(self, task_instance: Any) -> None:
+            _collect_garbage()
+            self._send(task_instance, "running")
+
+        @hookimpl
+        def on_task_instance_success(self, task_instance: Any) -> None:
+            self._send(task_instance, "success")
+
+        @hookimpl
+        def on_task_instance_skipped(self, task_instance: Any) -> None:
+            self._send(task_instance, "skipped")
+
+        @hookimpl
+        def on_task_instance_failed(self, task_instance: Any) -> None:
+            self._send(task_instance, task_instance.state.value)
+
+        def _send(self, task_instance: Any, state: str) -> None:
+            send({"event": "task", "task_id": task_instance.task_id, "state": state})
+
+    get_listener_manager().add_listener(Listener())  # type: ignore[no-untyped-call]
+
+
+def _collect_garbage() -> None:
+    """From now on, but not what was made until now."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
+def _put_artifacts_into(folder: str) -> None:
+    """Without a configured artifact store, a run on one's own machine writes to where one is."""
+    from airflow.sdk.configuration import conf
+
+    if not conf.get(config.SECTION, "artifact_url", fallback=None):
+        os.environ[variable(config.SECTION, "artifact_url")] = folder
+
+
+def _find_modules_in(folder: Path) -> None:
+    """Let callables be found in the current folder: before what is installed, but never before Python's own."""
+    installed = [number for number, entry in enumerate(sys.path) if entry.endswith(("site-packages", "dist-packages"))]
+    sys.path.insert(min(installed, default=len(sys.path)), str(folder))
+
+
+def _watch_owner() -> None:
+    """
+    End when standard input is closed: the parent has had enough, or is no more.
+
+    Airflow takes whatever a task raises for the task's failure and goes on with the next one. So the task is told, to
+    write its record, and a moment later the process ends.
+    """
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_LAST_WORDS)
+    os._exit(_TERMINATED)
+
+
+def _end(*_: Any) -> None:
+    raise SystemExit(_TERMINATED)
+
+
+if __name__ == "__main__":
+    code = main(int(sys.argv[1]))
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)  # Airflow's threads would take two seconds to notice the end
