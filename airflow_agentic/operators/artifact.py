@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config
 from airflow_agentic.errors import AgenticError, ConfigError
-from airflow_agentic.operators.base import PlannedOperator, now
+from airflow_agentic.operators.base import PlannedOperator, base_arguments, now
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import pull_provenance, push_output, push_provenance
 
@@ -37,12 +37,19 @@ class ArtifactPathError(AgenticError):
 
 
 class ArtifactOperator(PlannedOperator):
-    """A task that writes an artifact, and emits the event of its asset if it has one."""
+    """
+    A task that writes an artifact, and emits the event of its asset if it has one.
+
+    :param planned: the task.
+    :param digest: of the template, for the records.
+    """
 
     ui_color = "#fdf1d8"
 
-    def __init__(self, *, planned: PlannedTask, **kwargs: Any) -> None:
-        super().__init__(planned=planned, outlets=_outlets(planned), **kwargs)
+    def __init__(self, *, planned: PlannedTask, digest: str, **kwargs: Any) -> None:
+        super().__init__(**base_arguments(planned), outlets=_outlets(planned), **kwargs)
+        self.planned = planned
+        self.digest = digest
 
     def work(self, context: Context) -> None:
         """Render, write, record, and push ``{"uri", "bytes", "sha256"}``."""

@@ -30,24 +30,30 @@ if TYPE_CHECKING:
 FAILED_STATES = ("failed", "upstream_failed")
 
 
+def base_arguments(planned: PlannedTask) -> dict[str, Any]:
+    """What the plan says to Airflow about a task."""
+    return {
+        "trigger_rule": planned.trigger_rule,
+        "retry_policy": RETRY_POLICY,
+        "doc_md": planned.doc,
+        **planned.config.get("airflow", {}),
+    }
+
+
 class PlannedOperator(BaseOperator):
     """
     A task of a plan.
 
-    :param planned: the task.
-    :param digest: of the template, for the records.
+    It has no constructor, because Airflow wraps each one on the way up, and that is a good part of what making an
+    operator costs: subclasses call that of ``BaseOperator`` with :func:`base_arguments`, and set what is here.
     """
 
     template_fields = ()
 
-    def __init__(self, *, planned: PlannedTask, digest: str, **kwargs: Any) -> None:
-        settings = planned.config.get("airflow") or {}
-        given = {key: value for key, value in settings.items() if value is not None}
-        super().__init__(
-            trigger_rule=planned.trigger_rule, retry_policy=RETRY_POLICY, doc_md=planned.doc, **given, **kwargs
-        )
-        self.planned = planned
-        self.digest = digest
+    #: the task
+    planned: PlannedTask
+    #: of the template, for the records
+    digest: str
 
     def execute(self, context: Context) -> None:
         """Do the task's work; a failure of ours ends with its message, not with our frames."""
