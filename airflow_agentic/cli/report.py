@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,16 @@ _OUTPUT_LINES = 30
 
 def print_report(console: Console, trace: RunTrace) -> None:
     """Print everything that is known of a run."""
+    print_stages(console, trace)
+    if trace.output:
+        _line(console, "Output:", "bold")
+        for name, value in trace.output.items():
+            _line(console, f"  {name}: {_shortened(value)}")
+    print_artifacts(console, trace)
+
+
+def print_stages(console: Console, trace: RunTrace) -> None:
+    """Print how the run and each of its stages went."""
     console.print(_headline(trace), soft_wrap=True)
     console.print(stage_table(trace))
     for stage in trace.stages:
@@ -31,12 +42,12 @@ def print_report(console: Console, trace: RunTrace) -> None:
             _line(console, f"{stage.stage}: {stage.error['kind']}: {stage.error['message']}", "red")
     if trace.error is not None:
         _line(console, trace.error, "red")
-    if trace.output:
-        _line(console, "Output:", "bold")
-        for name, value in trace.output.items():
-            _line(console, f"  {name}: {_shortened(value)}")
+
+
+def print_artifacts(console: Console, trace: RunTrace) -> None:
+    """Print where the run's artifacts are."""
     for artifact in trace.artifacts:
-        _line(console, f"Artifact: {local_path(artifact['uri'])}", "bold")
+        _line(console, f"Artifact: {_near_path(artifact['uri'])}", "bold")
 
 
 def stage_table(trace: RunTrace) -> Table:
@@ -51,17 +62,22 @@ def stage_table(trace: RunTrace) -> Table:
 
 
 def local_path(uri: str) -> str:
-    """A file's URI as a path, relative where it is below the current folder; another URI as it is."""
+    """A file's URI as its absolute path; another URI as it is."""
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file"):
         return uri
-    path = Path(unquote(parts.path) if parts.scheme else uri)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return str(Path(unquote(parts.path) if parts.scheme else uri).absolute())
 
 
 def plain(text: str) -> str:
     """The text without characters that a terminal would obey."""
     return _CONTROL.sub("�", text)
+
+
+def _near_path(uri: str) -> str:
+    """As :func:`local_path`, but relative where it is below the current folder."""
+    path = local_path(uri)
+    return os.path.relpath(path) if path.startswith(str(Path.cwd()) + os.sep) else path
 
 
 def _headline(trace: RunTrace) -> Text:

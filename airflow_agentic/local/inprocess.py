@@ -35,6 +35,7 @@ def throw_away_environment(folder: Path) -> dict[str, str]:
     return {
         variable("database", "sql_alchemy_conn"): database_url(folder / "airflow.db"),
         variable("dag_processor", "dag_bundle_config_list"): bundle_list(templates=None, dags=empty, version_url=""),
+        variable("dag_processor", "dag_bundle_storage_path"): str(folder / "bundles"),
         variable("core", "dags_folder"): str(empty),
         variable("core", "load_examples"): "False",
         variable("core", "unit_test_mode"): "False",

@@ -159,6 +159,7 @@ class LocalAirflow:
             "AIRFLOW_HOME": str(self.home),
             variable("database", "sql_alchemy_conn"): database_url(_database(self.home)),
             variable("dag_processor", "dag_bundle_config_list"): bundles,
+            variable("dag_processor", "dag_bundle_storage_path"): str(self.home / "bundles"),
             variable("core", "simple_auth_manager_users"): f"{USER}:admin",
             variable("core", "fernet_key"): self._secrets["fernet_key"],
             variable("core", "execution_api_server_url"): f"{self.url}/execution/",

@@ -1,0 +1,160 @@
+"""
+The main job, end to end, on a real Airflow of its own: ``make demo``.
+
+Serves ``templates/`` by the template bundle and ``dags/`` by the loader, runs ``research_brief``, shows its stages
+while they run and then what came of them, and leaves Airflow's UI running until Ctrl-C. Everything it makes is below
+``.demo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from airflow_agentic.cli.progress import Progress
+from airflow_agentic.cli.report import local_path, print_artifacts, print_stages
+from airflow_agentic.errors import AgenticError, RunFailedError
+from airflow_agentic.local.server import USER, LocalAirflow
+from airflow_agentic.local.settings import bundle_list
+from airflow_agentic.planning.planner import make_plan
+from airflow_agentic.template.parse import load_template
+from airflow_agentic.trace.assemble import assemble
+from airflow_agentic.trace.store import TraceStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_agentic.planning.plan import Plan
+    from airflow_agentic.trace.assemble import RunTrace
+
+PROJECT = Path(__file__).resolve().parent.parent
+FOLDER = PROJECT / ".demo"
+TEMPLATE = PROJECT / "templates" / "research_brief.yaml"
+#: Seconds.
+TIMEOUT = 600.0
+
+
+def main() -> int:
+    """Run the demo; 0 when its run succeeded."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--once", action="store_true", help="stop Airflow when the run has ended")
+    once = parser.parse_args().once or not sys.stdout.isatty()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(highlight=False)
+    try:
+        with _only_one():
+            return _demo(console, once=once)
+    except AgenticError as error:
+        console.print(str(error), markup=False, style="red", soft_wrap=True)
+    except KeyboardInterrupt:
+        console.print("Interrupted; Airflow has been stopped.")
+    return 1
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AgenticError("The demo is already running in this folder.") from None
+        yield
+
+
+def _demo(console: Console, *, once: bool) -> int:
+    plan = make_plan(load_template(TEMPLATE))
+    airflow = LocalAirflow(
+        FOLDER / "airflow",
+        folder=PROJECT,
+        bundles=bundle_list(
+            templates=PROJECT / "templates", dags=PROJECT / "dags", version_url=str(FOLDER / "versions")
+        ),
+        environment={
+            "AIRFLOW__AGENTIC__TRACE_URL": str(FOLDER / "trace"),
+            "AIRFLOW__AGENTIC__ARTIFACT_URL": str(FOLDER / "artifacts"),
+        },
+    )
+    try:
+        run_id = _run(console, airflow, plan)
+        trace = assemble(plan.name, run_id, TraceStore(str(FOLDER / "trace")))
+        _show(console, trace)
+        if not once:
+            _wait(console, airflow, trace)
+    finally:
+        airflow.stop()
+    return 0 if trace.state == "success" else 1
+
+
+def _run(console: Console, airflow: LocalAirflow, plan: Plan) -> str:
+    """Start Airflow, trigger the template, follow the run; its id."""
+    with Progress(plan, console) as progress:
+        progress.note("Starting Airflow: api-server, scheduler, dag processor …")
+        airflow.start()
+        airflow.wait_until_ready()
+        progress.note(f"Airflow is ready at {airflow.url}; waiting for {plan.name} …")
+        _wait_for_dag(airflow, plan.name)
+        run_id = airflow.rest.trigger(plan.name)
+        progress.note(f"Running {plan.name}")
+
+        def follow() -> None:
+            airflow.check()
+            for instance in airflow.rest.task_instances(plan.name, run_id):
+                progress.update(instance["task_id"], instance["state"])
+
+        airflow.rest.wait_for_run(plan.name, run_id, timeout=TIMEOUT, on_wait=follow)
+    return run_id
+
+
+def _wait_for_dag(airflow: LocalAirflow, dag_id: str) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not airflow.rest.has_dag(dag_id):
+        airflow.check()
+        errors = airflow.rest.import_errors()
+        found = next((text for name, text in errors.items() if TEMPLATE.stem in name), None)
+        if found is not None or time.monotonic() > deadline:
+            raise RunFailedError(f"Airflow could not load {TEMPLATE}:\n{found or airflow.last_words()}")
+        time.sleep(0.2)
+
+
+def _show(console: Console, trace: RunTrace) -> None:
+    """The brief, then the stages."""
+    for artifact in trace.artifacts:
+        text = Path(local_path(artifact["uri"])).read_text(encoding="utf-8")
+        console.rule()
+        console.print(Markdown(text) if console.is_terminal else text, markup=False)
+    console.rule()
+    print_stages(console, trace)
+    print_artifacts(console, trace)
+
+
+def _wait(console: Console, airflow: LocalAirflow, trace: RunTrace) -> None:
+    """Leave Airflow running until Ctrl-C."""
+    run = f"{airflow.url}/dags/{quote(trace.dag_id)}/runs/{quote(trace.run_id)}"
+    console.print(f"\nAirflow's UI: {run}", soft_wrap=True, style="bold")
+    console.print(f"User {USER}, password {airflow.password}", markup=False, style="bold")
+    console.print(
+        "\nTry it: edit a file in templates/ while its run is going, or put another one there, or a broken one, or one "
+        "into dags/.\nCtrl-C stops Airflow.",
+        soft_wrap=True,
+    )
+    try:
+        while True:
+            airflow.check()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        console.print("\nStopping Airflow …")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
