@@ -84,17 +84,17 @@ class ScriptedServer:
     Use it as a context manager; ``url`` is its address, ``calls`` what arrived.
     """
 
-    def __init__(self, *replies: Reply, port: int = 0) -> None:
+    def __init__(self, *replies: Reply, port: int = 0, host: str = "127.0.0.1") -> None:
         self.calls: list[Call] = []
         self._replies = list(replies)
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._http = ThreadingHTTPServer((host, port), self._handler())
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"http://{self._http.server_address[0]!s}:{self.port}"
 
     @property
     def port(self) -> int:

@@ -17,7 +17,7 @@ from airflow_agentic.agents.library.prose.words import stems
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_REST = "Further points"
+_REST, _ALL = "Further points", "Findings"
 #: Share of a theme's words that a claim must have to belong to it.
 _BELONGS = 0.6
 
@@ -50,8 +50,9 @@ def analyse(
     first = _leading(given, lead)
     rest = [claim for claim in given if claim not in first]
     grouped = _group(rest, [_own_words(theme, topic) for theme in names], max_sections)
+    rest_title = _REST if len(grouped) > 1 else _ALL
     sections = [
-        {"title": _titled(names[number]) if number >= 0 else _REST, "claims": _ordered(members)}
+        {"title": _titled(names[number]) if number >= 0 else rest_title, "claims": _ordered(members)}
         for number, members in grouped
     ]
     return {

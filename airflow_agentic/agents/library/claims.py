@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Relevance below this share of the best claim's is not about the topic.
-_FLOOR = 0.15
+_FLOOR = 0.1
 #: How much likeness to the claims chosen so far counts against another one.
 _NOVELTY = 0.6
 #: What each further claim from the same source is worth, compared to the one before.

@@ -1,7 +1,7 @@
 """
 Draft an extractive brief: Markdown that says only what the sources say, each statement with its citation.
 
-The words are spent evenly: the lead first, then the best claim of each section, then the second best, and so on.
+The words go to the lead first, then to the two best claims of each section, then to the best of all others.
 Whatever the sources hold is text, never markup: what Markdown or HTML would take for its own is escaped.
 """
 
@@ -30,6 +30,9 @@ _CODE = re.compile(r"(`[^`\n]+`)")
 _SPECIAL = re.compile(r"[\\*\[\]<>#|~]|(?<![^\W_])_|_(?![^\W_])")
 _SUBJECT = re.compile(r"^`[^`]+`: ")
 _PLAIN_START = re.compile(r"[a-zà-ÿ]+(?=[\s,;])")
+
+#: Claims that each section gets before any gets more.
+_TURNS = 2
 
 Section = tuple[str, list[Claim]]
 
@@ -199,15 +202,15 @@ def _within(parts: Sequence[Section], words: int) -> list[Section]:
 
 
 def _by_turns(parts: Sequence[Section]) -> Iterator[tuple[int, Claim]]:
-    """The lead, then the best claim of each part, then the second best of each, …"""
+    """The lead, then the two best claims of each part by turns, then the best of all that are left."""
     queues = [sorted(members, key=lambda claim: -claim.score) for _, members in parts]
     if parts and not parts[0][0]:
         yield from ((0, claim) for claim in queues[0])
         queues[0] = []
-    for turn in range(max((len(queue) for queue in queues), default=0)):
-        for number, queue in enumerate(queues):
-            if turn < len(queue):
-                yield number, queue[turn]
+    for turn in range(_TURNS):
+        yield from ((number, queue[turn]) for number, queue in enumerate(queues) if turn < len(queue))
+    left = [(number, claim) for number, queue in enumerate(queues) for claim in queue[_TURNS:]]
+    yield from sorted(left, key=lambda entry: -entry[1].score)
 
 
 def _escaped(text: str) -> str:

@@ -38,7 +38,8 @@ def passages(topic: str, sources: list[dict[str, Any]], *, limit: int = 12, word
     :param limit: how many passages at most.
     :param words: how long a passage gets, roughly; a longer paragraph stays whole.
     :returns: ``passages``, best first, each with ``text`` (exact: ``source["text"][offset : offset + len(text)]``),
-        ``source`` (its id), ``title`` (of the source), ``section``, ``offset`` and ``score`` (0 to 1); ``considered``.
+        ``source`` (its id), ``title`` (of the source), ``section`` (all headings above it), ``heading`` (the last of
+        them, empty if there are none), ``offset`` and ``score`` (0 to 1); ``considered``.
     :raises FinalError: the input is not of this form.
     """
     topic = topic_given(topic)
@@ -53,6 +54,7 @@ def passages(topic: str, sources: list[dict[str, Any]], *, limit: int = 12, word
                 "source": passage.source.id,
                 "title": passage.source.title,
                 "section": " / ".join(heading.strip("`") for heading in passage.headings),
+                "heading": passage.headings[-1].strip("`") if passage.headings else "",
                 "offset": passage.start,
                 "score": score,
             }

@@ -116,7 +116,7 @@ def _from_distribution(uri: str, max_bytes: int) -> _Outcome:
         found = distributions.load(uri, max_bytes=max_bytes)
         document = formats.read(found.data, format=found.format, name=found.name)
     except (LookupError, OSError, UnreadableError) as error:
-        return _Skipped(uri=uri, reason=str(error).strip("'"))
+        return _Skipped(uri=uri, reason=str(error))
     return _Loaded(uri=uri, title=_installed_title(document, found), text=document.text)
 
 

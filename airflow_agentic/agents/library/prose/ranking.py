@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+#: BM25's b: how much a long text is held back. Sentences differ in length for no bad reason.
+_LENGTH_MATTERS = 0.3
+
+
 def bm25(documents: Sequence[Sequence[str]], query: Mapping[str, float]) -> list[float]:
     """
     How well each document answers the query.
@@ -27,7 +31,7 @@ def bm25(documents: Sequence[Sequence[str]], query: Mapping[str, float]) -> list
     wanted = [(stem, weight) for stem, weight in sorted(query.items()) if stem in known]
     if not wanted:
         return [0.0] * len(documents)
-    index = need("bm25s", extra="library").BM25(method="lucene")
+    index = need("bm25s", extra="library").BM25(method="lucene", b=_LENGTH_MATTERS)
     # an empty document breaks the library's statistics; a token that no query has is as good as none
     index.index([list(document) or ["\0"] for document in documents], show_progress=False)
     totals = [0.0] * len(documents)

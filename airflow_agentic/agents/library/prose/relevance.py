@@ -62,7 +62,7 @@ def _covered(
         present = sum(weight for stem, weight in wanted.items() if stem in set(document))
         share = present / sum(wanted.values())
         own = 1.0 if wanted.keys() & set(body) else 0.5
-        weighed.append(score * own * (0.1 + 0.9 * share**2))
+        weighed.append(score * own * (0.1 + 0.9 * share**1.5))
     return weighed
 
 

@@ -52,5 +52,6 @@ def _without_running_lines(pages: list[str]) -> list[str]:
 
 
 def _edges(page: str) -> list[str]:
-    lines = [one_line(line) for line in page.splitlines() if line.strip()]
-    return lines[:2] + lines[-2:]
+    """The first and the last line that is no page number."""
+    lines = [one_line(line) for line in page.splitlines() if line.strip() and not _NUMBER_ONLY.fullmatch(line.strip())]
+    return [lines[0], lines[-1]] if lines else []

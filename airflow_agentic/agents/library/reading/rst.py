@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import re
+import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.library._needs import need
@@ -18,16 +20,15 @@ if TYPE_CHECKING:
     from airflow_agentic.agents.library.reading.document import Document
 
 _SETTINGS = {
-    "_disable_config": True,
     "file_insertion_enabled": False,
     "raw_enabled": False,
     "report_level": 5,
     "halt_level": 6,
-    "doctitle_xform": False,
-    "sectsubtitle_xform": False,
     "syntax_highlight": "none",
     "smart_quotes": False,
 }
+#: A document's roles are registered for all documents while it is parsed: one at a time.
+_parsing = threading.Lock()
 _ROLE = re.compile(r":[a-zA-Z][\w:.+-]*:`([^`]+)`")
 _TARGET = re.compile(r"^(?P<title>.*?)\s*<[^<>]*>$", re.DOTALL)
 _TIGHT_LIST = re.compile(r"(?m)^(?P<before>[^\n]*:)\n(?=[ \t]*[-*] )")
@@ -58,11 +59,22 @@ def read(text: str) -> Document:
 
 def write(text: str, writer: Writer, *, level: int = 1) -> None:
     """Read the text and write its blocks; ``level`` is that of its outermost headings."""
-    core = need("docutils.core", extra="library")
     source = _TIGHT_LIST.sub(r"\g<before>\n\n", _ROLE.sub(_as_code, text))
-    settings = {**_SETTINGS, "warning_stream": io.StringIO()}
-    tree = core.publish_doctree(source, settings_overrides=settings)
+    with _parsing:
+        tree = need("docutils.utils", extra="library").new_document("text", _settings())
+        need("docutils.parsers.rst", extra="library").Parser().parse(source, tree)
     _children(tree, writer, level)
+
+
+@cache
+def _settings() -> Any:
+    """The parser's settings, which take longer to make than a docstring to read."""
+    parser = need("docutils.parsers.rst", extra="library").Parser
+    settings = need("docutils.frontend", extra="library").get_default_settings(parser)
+    for name, value in _SETTINGS.items():
+        setattr(settings, name, value)
+    settings.warning_stream = io.StringIO()
+    return settings
 
 
 def _children(node: Any, writer: Writer, level: int) -> None:
