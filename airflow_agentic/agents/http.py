@@ -228,7 +228,7 @@ def _check_climbing(path: str, template: str) -> None:
 
 
 def _rendered_header(name: str, template: str, scope: Mapping[str, Any]) -> str:
-    value = render_string(template, scope).strip()
+    value = render_string(str(template), scope).strip()
     if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
         message = f"The header {name!r} would hold a line break or another control character."
         raise FinalError(message, kind="rejected")

@@ -94,19 +94,12 @@ class LlmAgent:
             instructions=request.instructions or "",
             toolsets=make_toolsets(self.tools, exchange.tool_calls.append),
         )
-        said = await exchange.run(agent, self._settings(request))
+        said = await exchange.run(agent, self.settings, request.timeout)
         answer, problem = from_model(said, request.output_schema)
         problem = problem or output_problem(answer, request.output_schema) or exchange.cut_off(request.output_schema)
         if problem is not None:
             raise MalformedOutput(problem, reply=answer, conversation=exchange.told(problem))
         return answer
-
-    def _settings(self, request: AgentRequest) -> dict[str, Any]:
-        settings = dict(self.settings)
-        if request.timeout is not None:
-            settings.setdefault("timeout", request.timeout)
-        settings["max_retries"] = 0  # of the provider's SDK: its own attempts would be seen and counted by nobody
-        return settings
 
     def _error(
         self, error: Exception, exchange: Exchange, request: AgentRequest, limit: asyncio.Timeout

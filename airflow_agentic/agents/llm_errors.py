@@ -90,15 +90,20 @@ def _of_group(group: exceptions.FallbackExceptionGroup) -> AttemptError:
 
 
 def _of_unknown(error: Exception) -> AttemptError:
-    """An exception that pydantic-ai didn't foresee: of the transport, or while it read a reply."""
-    modules = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
-    if isinstance(error, TimeoutError):
+    """An exception that pydantic-ai didn't foresee: of the transport, of a tool's server, or while reading a reply."""
+    chain = [error, *_causes(error)]
+    if any(isinstance(each, TimeoutError) for each in chain):
         return _retryable(error, "timeout")
-    if isinstance(error, OSError) or modules & {"httpx", "httpx2", "httpcore", "aiohttp"}:
+    if any(_is_of_transport(each) for each in chain):
         return _retryable(error, "unavailable")
     if any(name.startswith("pydantic_ai.models.") for name in _modules_of(error)):
         return MalformedOutput(f"The reply can't be read: {type(error).__name__}: {error}", details=_details(error))
     return failure(error, "The model's agent")
+
+
+def _is_of_transport(error: BaseException) -> bool:
+    packages = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
+    return isinstance(error, OSError) or bool(packages & {"httpx", "httpx2", "httpcore", "aiohttp"})
 
 
 def _retryable(error: Exception, kind: RetryableKind) -> RetryableError:
@@ -148,7 +153,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if cause is None:
             return
         yield cause
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__
 
 
 def _modules_of(error: Exception) -> Iterator[str]:
@@ -179,7 +184,7 @@ def _said(body: Any) -> str:
     if isinstance(body, dict):
         inner = body.get("error", body)
         body = inner.get("message", inner) if isinstance(inner, dict) else inner
-    return str(body)[:500] if body is not None else "(no message)"
+    return str(body)[:500] if body not in (None, "") else "(no message)"
 
 
 def _text(error: Exception) -> str:

@@ -101,15 +101,19 @@ class Exchange:
     tool_calls: list[Mapping[str, Any]] = field(default_factory=list)
     model_id: str | None = None
 
-    async def run(self, agent: Agent[object, Any], settings: Mapping[str, Any]) -> Any:
-        """Ask, and return the answer. Whatever happens, ``messages`` holds what was said until then."""
+    async def run(self, agent: Agent[object, Any], settings: Mapping[str, Any], timeout: float | None) -> Any:
+        """
+        Ask, and return the answer. Whatever happens, ``messages`` holds what was said until then.
+
+        :param timeout: seconds for the whole attempt; it is enforced outside.
+        """
         self.model_id = getattr(agent.model, "model_id", None)
         with capture_run_messages() as self.messages:
             async with agent:
                 result = await agent.run(
                     None if self.earlier else self.prompt,
                     message_history=self.earlier or None,
-                    model_settings=_supported(agent.model, settings),
+                    model_settings=_model_settings(agent.model, settings, timeout),
                     usage_limits=UsageLimits(request_limit=MOST_TURNS),
                 )
         return result.output
@@ -247,9 +251,18 @@ def _feedback(response: ModelResponse, problem: str) -> list[Any]:
     ]
 
 
-def _supported(model: Any, settings: Mapping[str, Any]) -> Any:
-    """The settings without ``max_retries`` where no model knows it: it would only be warned about."""
+def _model_settings(model: Any, settings: Mapping[str, Any], timeout: float | None) -> Any:
+    """
+    The settings of each request to a model.
+
+    Where several models stand in for one another, each gets its share of the attempt's time: otherwise one that hangs
+    would leave none to the next.
+    """
     models = getattr(model, "models", [model])
-    if all("max_retries" in getattr(each, "unsupported_settings", ()) for each in models):
-        return {name: value for name, value in settings.items() if name != "max_retries"}
-    return dict(settings)
+    own: dict[str, Any] = dict(settings)
+    if timeout is not None:
+        own.setdefault("timeout", timeout / len(models))
+    own.pop("max_retries", None)
+    if any("max_retries" not in getattr(each, "unsupported_settings", ()) for each in models):
+        own["max_retries"] = 0  # of the provider's SDK: attempts of its own would be counted and recorded by nobody
+    return own

@@ -100,7 +100,7 @@ class _Bounded(WrapperToolset[Any]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
-        entry: dict[str, Any] = {"tool": name, "arguments": tool_args}
+        entry: dict[str, Any] = {"tool": name, "arguments": _plain(tool_args)}
         try:
             self._admit(name)
             result = await self.wrapped.call_tool(name, tool_args, ctx, tool)

@@ -276,8 +276,7 @@ def test_no_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_connection_to_fall_back_on_answers_within_the_attempt(connect: Connect, failure: Any) -> None:
     with OpenAIServer(failure) as first, OpenAIServer(good("b", model="backup-1")) as second:
         connect(second, "backup", model="openai-chat:backup")
-        agent = llm(connect(first, fallback_conn_ids=["backup"]), settings={"timeout": 0.5})
-        result = run_once(agent, ask())
+        result = run_once(llm(connect(first, fallback_conn_ids=["backup"])), ask(timeout=2))
     assert (len(first.requests), len(second.requests)) == (1, 1)
     assert result.model == "backup-1"
     assert result.sent["model"] == "fallback:openai:gpt-test,openai:backup"
@@ -314,9 +313,7 @@ def test_when_all_connections_fail_the_most_hopeful_failure_counts(
         ({"conn_type": "pydanticai", "password": "k", "extra": {"model": "nobody:gpt-5"}}, "cannot be resolved"),
     ],
 )
-def test_a_connection_that_gives_no_model_is_final(
-    monkeypatch: pytest.MonkeyPatch, connection: Any, says: str
-) -> None:
+def test_a_connection_that_gives_no_model_is_final(monkeypatch: pytest.MonkeyPatch, connection: Any, says: str) -> None:
     if connection is not None:
         monkeypatch.setenv("AIRFLOW_CONN_MODEL", json.dumps(connection))
     with pytest.raises(FinalError) as caught:
