@@ -157,7 +157,7 @@ class AgentOperator(PlannedOperator):
     def _accept(self, scope: Scope) -> Callable[[Any], bool] | None:
         from airflow_agentic.template.expressions import is_true
 
-        condition = self.planned.config.get("accept")
+        condition = self.planned.config["accept"]
         if condition is None:
             return None
 
@@ -217,3 +217,5 @@ class _AttemptLog:
         )
         self.path = operator.write_record(record)
         operator.log.info("Attempt %d: %s after %.1f s.", attempt.number, record.state, record.seconds)
+        if attempt.error is not None and "traceback" in attempt.error.details:
+            operator.log.warning("Raised by the agent:\n%s", attempt.error.details["traceback"])

@@ -88,7 +88,7 @@ class PlannedOperator(BaseOperator):
         """
         from airflow_agentic.template.expressions import is_true
 
-        condition = self.planned.config.get("when")
+        condition = self.planned.config["when"]
         if condition is None:
             return
         with self.locating("when"):

@@ -51,8 +51,9 @@ class MergeOperator(PlannedOperator):
         parts = {name: self._part(name, states) for name in self.planned.config["from"]}
         scope = self._scope(context, parts)
         self.check_when(scope)
-        self._check_enough(parts)
-        used = tuple(name for name, part in parts.items() if part.ran)
+        used = tuple(name for name in parts if name in scope.tasks)
+        missing = {name: part.state for name, part in parts.items() if name not in used}
+        self._check_enough(len(used), missing)
         value = merge(self.planned.config["how"], [(name, scope.values[name]) for name in used], self._by(scope))
         record = MergeRecord(
             run=self.run_key(context),
@@ -62,7 +63,7 @@ class MergeOperator(PlannedOperator):
             try_number=ti.try_number,
             how=self.planned.config["how"],
             used=used,
-            missing=tuple({"from": name, "state": part.state} for name, part in parts.items() if not part.ran),
+            missing=tuple({"from": name, "state": state} for name, state in missing.items()),
             started=started,
             ended=now(),
             seconds=round(time.monotonic() - clock, 6),
@@ -88,29 +89,28 @@ class MergeOperator(PlannedOperator):
         guarded = [name for name in self.planned.guarded if name not in parts]
         return build_scope(context, {**ran, **others}, guarded)
 
-    def _check_enough(self, parts: Mapping[str, _Part]) -> None:
+    def _check_enough(self, succeeded: int, missing: Mapping[str, str | None]) -> None:
         """
         Have enough parts run?
 
+        :param missing: the other parts, and the states they are in.
         :raises AirflowSkipException: none has, and none has failed.
         :raises MergeError: too few have succeeded.
         """
-        missing = {name: part.state for name, part in parts.items() if not part.ran}
-        succeeded = len(parts) - len(missing)
         if not succeeded and not any(state in FAILED_STATES for state in missing.values()):
             raise AirflowSkipException("None of the stages to merge has run.")
-        required = self.planned.config.get("require") or 1
+        required = self.planned.config["require"] or 1
         if succeeded < required:
             shown = ", ".join(f"{name!r} ({state})" for name, state in missing.items())
             raise MergeError(
-                f"Stage {self.planned.stage!r} requires {required} of its {len(parts)} parts, and {succeeded} "
-                f"succeeded. Missing: {shown}."
+                f"Stage {self.planned.stage!r} requires {required} of its {succeeded + len(missing)} parts, and "
+                f"{succeeded} succeeded. Missing: {shown}."
             )
 
     def _by(self, scope: Scope) -> Callable[[Any], Any] | None:
         from airflow_agentic.template.expressions import evaluate
 
-        expression = self.planned.config.get("by")
+        expression = self.planned.config["by"]
         if expression is None:
             return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.base import RunInfo
-from airflow_agentic.operators.xcom import pull_output, task_states
+from airflow_agentic.operators.xcom import pull_output, pull_provenance, task_states
 from airflow_agentic.trace.mask import register_secret
 
 if TYPE_CHECKING:
@@ -45,9 +45,14 @@ def build_scope(context: Context, reads: Mapping[str, tuple[str, ...]], guarded:
     """
     ti = context["ti"]
     run = run_info(context)
-    tasks = _sources(ti, reads, guarded)
-    values = {name: pull_output(ti, task_id) for name, task_id in tasks.items()}
-    return Scope(values={"inputs": run_inputs(context), "run": run.as_scope(), **values}, tasks=tasks, run=run)
+    values: dict[str, Any] = {"inputs": run_inputs(context), "run": run.as_scope()}
+    tasks = {}
+    for name, task_id in _sources(ti, reads, guarded).items():
+        output = pull_output(ti, task_id)
+        # null is also what a task gives that somebody marked as successful without running it
+        if output is not None or pull_provenance(ti, task_id):
+            values[name], tasks[name] = output, task_id
+    return Scope(values=values, tasks=tasks, run=run)
 
 
 def run_inputs(context: Context) -> dict[str, Any]:

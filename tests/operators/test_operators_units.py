@@ -156,7 +156,9 @@ class FakeTaskInstance:
     def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
         self.calls.append(task_ids)
         assert self.states[task_ids] == "success", "pulling a missing XCom writes an error into the log"
-        return self.outputs[task_ids]
+        if key == "agentic":
+            return {"attempt": 1} if task_ids in self.outputs else None
+        return self.outputs.get(task_ids)
 
 
 def dag_run(**more: Any) -> Any:
@@ -182,13 +184,18 @@ def test_only_what_is_read_and_there_is_pulled() -> None:
     reads = {"a": ("a",), "b": ("b",), "c": ("c",)}
     scope = build_scope(context(ti), reads, ("b", "c"))
     assert {name: scope.values[name] for name in scope.tasks} == {"a": 1, "c": None}
-    assert ti.calls == ["states", "a", "c"]
+    assert ti.calls == ["states", "a", "c", "c"]
 
 
 def test_what_always_ran_costs_no_question() -> None:
     ti = FakeTaskInstance({"a": "success"}, {"a": 1})
     build_scope(context(ti), {"a": ("a",)}, ())
     assert ti.calls == ["a"]
+
+
+def test_a_task_that_was_only_marked_as_successful_has_no_output() -> None:
+    scope = build_scope(context(FakeTaskInstance({"a": "success"}, {})), {"a": ("a",)}, ())
+    assert "a" not in scope.values
 
 
 def test_of_several_tasks_the_last_that_ran_counts() -> None:
