@@ -47,7 +47,7 @@ def test_a_task_marked_as_failed_leaves_a_record_of_its_attempt(airflow: Airflow
 version: 1
 name: killed_by_hand
 stages:
-  waits: {{agent: {agent("wait_for_ever")}, input: {{started: "{tmp_path}/started"}}}}
+  waits: {{agent: {agent("wait_once")}, input: {{started: "{tmp_path}/started"}}}}
 """,
     )
     airflow.wait_for_dag("killed_by_hand")
@@ -60,6 +60,39 @@ stages:
     assert (record.state, record.attempt, record.seconds < 60) == ("killed", 1, True)
     assert run.state == "failed"
     assert run.tasks == {"waits": "failed", "run__finish": "failed"}
+
+
+def clear(airflow: AirflowEnv, dag_id: str, run_id: str, task_id: str) -> None:
+    body = {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "task_ids": [task_id],
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": True,
+    }
+    airflow.rest.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
+
+
+def test_a_stage_that_is_cleared_while_it_runs_starts_anew(airflow: AirflowEnv, tmp_path: Path) -> None:
+    airflow.put_template(
+        "cleared_running.yaml",
+        f"""
+version: 1
+name: cleared_running
+stages:
+  waits: {{agent: {agent("wait_once")}, input: {{started: "{tmp_path}/started"}}, retry: {{attempts: 1}}}}
+output: {{result: "{{{{ waits }}}}"}}
+""",
+    )
+    airflow.wait_for_dag("cleared_running")
+    run_id = airflow.rest.trigger("cleared_running")
+    airflow.wait_until((tmp_path / "started").exists, what="start of the agent", timeout=60)
+    clear(airflow, "cleared_running", run_id, "waits")
+    run = airflow.finish("cleared_running", run_id)
+    assert run.state == "success", run
+    records = attempts(airflow, "cleared_running", run_id)
+    assert [(record.attempt, record.state) for record in records] == [(1, "killed"), (1, "success")]
 
 
 def test_a_cleared_stage_gets_all_its_attempts_and_the_run_a_new_seal(airflow: AirflowEnv, tmp_path: Path) -> None:
@@ -84,18 +117,7 @@ output: {{result: "{{{{ flaky }}}}"}}
     log = airflow.rest.log("cleared", first.run_id, "run__finish")
     assert "The run failed: 'flaky' failed in attempt 2 (unavailable): not yet" in log.splitlines()[-2], log
 
-    airflow.rest.call(
-        "POST",
-        "/dags/cleared/clearTaskInstances",
-        {
-            "dry_run": False,
-            "dag_run_id": first.run_id,
-            "task_ids": ["flaky"],
-            "include_downstream": True,
-            "only_failed": False,
-            "reset_dag_runs": True,
-        },
-    )
+    clear(airflow, "cleared", first.run_id, "flaky")
     again = airflow.finish("cleared", first.run_id)
     assert again.state == "success", again
     records = [record for record in attempts(airflow, "cleared", first.run_id) if record.stage == "flaky"]
