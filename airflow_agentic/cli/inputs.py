@@ -75,6 +75,8 @@ def _from_file(file: Path) -> dict[str, Any]:
     from airflow_agentic.errors import TemplateError
     from airflow_agentic.template.source import read_source, to_data
 
+    if file.is_file() and not file.read_bytes().strip():
+        raise InputError(f"{file} is empty; it must hold a mapping of inputs.")
     data, problems = to_data(read_source(file))
     if problems:
         raise TemplateError(problems)

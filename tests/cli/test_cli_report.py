@@ -1,0 +1,129 @@
+"""What people see of a run: the stage table, and the progress while it goes on."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from airflow_agentic.cli.progress import Progress
+from airflow_agentic.cli.report import local_path, print_report
+from airflow_agentic.planning.plan import Plan, PlannedTask
+from airflow_agentic.trace.assemble import RunTrace, StageTrace
+
+STAGE: dict[str, Any] = {
+    "stage": "draft",
+    "task_id": "draft",
+    "kind": "agent",
+    "agent": "writer",
+    "state": "success",
+    "attempts": 2,
+    "seconds": 1.5,
+    "waited": 0.0,
+    "model": None,
+    "tokens": None,
+    "cost_usd": None,
+    "error": None,
+    "started": None,
+    "ended": None,
+}
+
+
+def _trace(*stages: StageTrace, **more: Any) -> RunTrace:
+    known: dict[str, Any] = {
+        "dag_id": "brief",
+        "run_id": "r1",
+        "template_digest": "",
+        "state": "success",
+        "error": None,
+        "output": None,
+        "started": None,
+        "ended": None,
+        "seconds": 2.0,
+        "tokens": None,
+        "cost_usd": None,
+        "artifacts": (),
+    }
+    return RunTrace(**{**known, **more}, stages=stages)
+
+
+def _printed(trace: RunTrace) -> str:
+    stream = io.StringIO()
+    print_report(Console(file=stream, width=200, highlight=False), trace)
+    return stream.getvalue()
+
+
+def test_what_no_stage_has_is_no_column() -> None:
+    text = _printed(_trace(StageTrace(**STAGE)))
+    assert text.splitlines()[0] == "brief success in 2.0 s  (run r1)"
+    assert text.splitlines()[1].split() == ["Stage", "Agent", "State", "Attempts", "Seconds"]
+    assert text.splitlines()[2].split() == ["draft", "writer", "success", "2", "1.50"]
+
+
+def test_models_tokens_and_cost_are_shown_where_known() -> None:
+    known = {"model": "m-1", "tokens": {"input": 10, "output": 2}, "cost_usd": 0.0125}
+    text = _printed(_trace(StageTrace(**{**STAGE, **known}), StageTrace(**{**STAGE, "stage": "plain"})))
+    assert "Tokens in / out" in text
+    assert text.splitlines()[2].split()[-5:] == ["m-1", "10", "/", "2", "0.0125"]
+
+
+def test_what_agents_wrote_neither_formats_nor_steers_the_terminal() -> None:
+    error = {"kind": "bug", "message": "[red]no\x1b[2Jmarkup\r"}
+    text = _printed(_trace(StageTrace(**{**STAGE, "state": "failed", "error": error}), output={"a": "[b]\x07{{ x }}"}))
+    assert "draft: bug: [red]no�[2Jmarkup�" in text
+    assert "a: [b]�{{ x }}" in text
+
+
+def test_a_long_output_is_shortened() -> None:
+    text = _printed(_trace(output={"text": "\n".join(str(number) for number in range(100)), "data": {"é": 1}}))
+    assert "… (70 more lines; --json prints all)" in text
+    assert 'data: {"é": 1}' in text
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/a/b.md", "/a/b.md"),
+        ("file:///a/b%20c.md", "/a/b c.md"),
+        ("b.md", str(Path.cwd() / "b.md")),
+        ("s3://bucket/b.md", "s3://bucket/b.md"),
+    ],
+)
+def test_local_artifacts_are_paths(uri: str, path: str) -> None:
+    assert local_path(uri) == path
+
+
+def _progress(stream: io.StringIO, *, terminal: bool) -> Progress:
+    tasks = tuple(
+        PlannedTask(task_id=name, kind=kind, stage=name, level=0)  # type: ignore[arg-type]
+        for name, kind in (("a", "agent"), ("j", "join"), ("b", "merge"))
+    )
+    plan = Plan(name="p", digest="", source="", file="", dag={}, inputs={}, agents={}, tasks=tasks)
+    return Progress(plan, Console(file=stream, width=80, force_terminal=terminal, highlight=False))
+
+
+def test_without_a_terminal_each_change_is_a_line() -> None:
+    stream = io.StringIO()
+    with _progress(stream, terminal=False) as progress:
+        progress.note("Starting …")
+        for state in ("scheduled", "running", "running", "success"):
+            progress.update("a", state)
+        progress.update("j", "success")
+        progress.update("b", "upstream_failed")
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == ["Starting …", "a: running"]
+    assert lines[2].startswith("a: success  0.")
+    assert lines[3:] == ["b: upstream_failed"]
+
+
+def test_on_a_terminal_the_stages_are_shown_and_gone_at_the_end() -> None:
+    stream = io.StringIO()
+    with _progress(stream, terminal=True) as progress:
+        progress.update("a", "running")
+        progress.update("a", "failed")
+    assert "✗" in stream.getvalue()
+    assert "join" not in stream.getvalue()
+    assert stream.getvalue().endswith("\x1b[2K") or "\x1b[1A" in stream.getvalue()
