@@ -41,7 +41,7 @@ def test_check_says_everything_and_exits_with_1(folder, capsys):
     said = capsys.readouterr()
     assert "bad.yaml:2:1: AGT202 there is no key 'nmae' here" in said.out
     assert "hint: did you mean 'name'?" in said.out
-    assert "bad.yaml:7:38: AGT401 there is no stage 'laod'" in said.out
+    assert "bad.yaml:7:42: AGT401 there is no stage 'laod'" in said.out
     assert said.err == "2 templates: 2 errors, 0 warnings\n"
 
 
@@ -65,7 +65,7 @@ def test_check_as_json(folder, capsys):
     assert data["files"] == 1
     assert [(problem["code"], problem["line"], problem["column"]) for problem in data["problems"]] == [
         ("AGT202", 2, 1),
-        ("AGT401", 7, 38),
+        ("AGT401", 7, 42),
     ]
 
 
