@@ -50,6 +50,7 @@ def _isolate(folder: Path) -> None:
 _isolate(Path(_folder.name))
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker runs all tests of the real Airflow, and one all of ``dag.test``: each pays its start once."""
     for item in items:
