@@ -7,8 +7,10 @@ go: they know the providers' own codes (a 429 can be a rate limit or an empty ac
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from pydantic import ValidationError
 from pydantic_ai import exceptions
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
     from airflow_agentic.errors import FinalKind, RetryableKind
 
+#: Packages whose exceptions tell of a connection, or of the server at its other end.
+_OF_TRANSPORT = frozenset({"httpx", "httpx2", "httpcore", "aiohttp", "mcp", "fastmcp"})
+_TOOL_RETRIES = re.compile(r"Tool '([^']+)' exceeded")
 #: Said of an answer that reached the limit of tokens; the model is told, too.
 CUT_OFF = "The answer was cut off at the limit of tokens (the setting max_tokens). Answer more briefly."
 
@@ -57,8 +62,10 @@ def attempt_error(error: Exception) -> AttemptError:
     for classes, retryable in _RETRYABLE:
         if isinstance(error, classes):
             return _retryable(error, retryable)
+    if isinstance(error, AirflowNotFoundException):
+        return FinalError(f"A tool's connection is missing: {error}", kind="rejected")
     status = getattr(error, "status_code", None)
-    if isinstance(status, int):
+    if isinstance(status, int) and not isinstance(error, AirflowException):
         return _of_status(error, status)
     return _of_unknown(error)
 
@@ -103,7 +110,7 @@ def _of_unknown(error: Exception) -> AttemptError:
 
 def _is_of_transport(error: BaseException) -> bool:
     packages = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
-    return isinstance(error, OSError) or bool(packages & {"httpx", "httpx2", "httpcore", "aiohttp"})
+    return isinstance(error, OSError) or bool(packages & _OF_TRANSPORT)
 
 
 def _retryable(error: Exception, kind: RetryableKind) -> RetryableError:
@@ -116,7 +123,9 @@ def _problem(error: exceptions.UnexpectedModelBehavior) -> str:
     """What is wrong with the model's answer, in words that help the model, too."""
     if isinstance(error, exceptions.OutputTokenLimitExceeded):
         return CUT_OFF
-    cause = error.__cause__
+    cause, tool = error.__cause__, _TOOL_RETRIES.match(error.message)
+    if tool is not None:
+        return f"The tool {tool[1]!r} was called wrongly again and again: {_misfit(cause) or 'there is none'}."
     if not isinstance(cause, (exceptions.ToolRetryError, ValidationError)):
         return _text(error)
     is_answer = "retries" in error.message
@@ -124,11 +133,15 @@ def _problem(error: exceptions.UnexpectedModelBehavior) -> str:
     return f"{what}: {_misfit(cause)}."
 
 
-def _misfit(cause: exceptions.ToolRetryError | ValidationError) -> str:
+def _misfit(cause: BaseException | None) -> str:
     """Why pydantic-ai refused an answer or a call, in a line."""
-    details: Any = cause.errors() if isinstance(cause, ValidationError) else cause.tool_retry.content
+    details: Any = None
+    if isinstance(cause, ValidationError):
+        details = cause.errors()
+    elif isinstance(cause, exceptions.ToolRetryError):
+        details = cause.tool_retry.content
     if not isinstance(details, list):
-        return str(cause).rstrip(".")
+        return str(cause or "").rstrip(".")
     lines = [_misfit_line(detail) for detail in details if isinstance(detail, dict)]
     return ("; ".join(lines) or str(cause)).rstrip(".")
 
@@ -170,9 +183,9 @@ def _message(error: Exception) -> str:
     status = getattr(error, "status_code", None)
     hint = " ".join(filter(None, [_suggestion(error), getattr(error, "hint", None)]))
     said = _said(getattr(error, "body", None)) if status is not None else _text(error)
-    head = f"The model {model!r}" if model else "The model"
-    status_text = f" answered {status}" if status is not None else " failed"
-    return f"{head}{status_text}: {said}" + (f". {hint}" if hint else "")
+    head = f"The model {model!r}" if model else "Asking the model, or one of its tools,"
+    happened = f"answered {status}" if status is not None else "failed"
+    return f"{head} {happened}: {said}" + (f". {hint}" if hint else "")
 
 
 def _suggestion(error: Exception) -> str | None:

@@ -104,8 +104,8 @@ class _Bounded(WrapperToolset[Any]):
         try:
             self._admit(name)
             result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
-        except Exception as error:
-            self.record({**entry, "error": str(error)})
+        except BaseException as error:  # also the attempt's timeout, which cancels the call
+            self.record({**entry, "error": str(error) or type(error).__name__})
             raise
         self.record({**entry, "result": _plain(result)})
         return result

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.openai_server import OpenAIServer, calls, good, raw_arguments
 from support.requests import attempt_all, make_request, run_once
+from support.scripted_server import Reply, ScriptedServer
 
 from airflow_agentic.agents.kinds import make_agent
 from airflow_agentic.errors import AttemptError, FinalError, RetryableError
@@ -193,6 +194,9 @@ def test_a_model_that_cannot_correct_its_arguments_is_malformed(tools: str, agen
     with OpenAIServer(calls(("search", {"limit": "many"}))) as server, pytest.raises(RetryableError) as caught:
         run_once(agent_with(server, {"python": f"{tools}:search"}), ask())
     assert caught.value.kind == "malformed_output"
+    assert caught.value.message.startswith(
+        "The tool 'search' was called wrongly again and again: query: Field required"
+    )
     assert len(server.requests) == 4
 
 
@@ -219,6 +223,7 @@ def test_the_timeout_ends_an_attempt_whose_tool_hangs(tools: str, agent_with: An
     with OpenAIServer(calls(("hang", {}))) as server, pytest.raises(RetryableError) as caught:
         run_once(agent_with(server, {"python": f"{tools}:hang"}), ask(timeout=1.0))
     assert caught.value.kind == "timeout"
+    assert caught.value.details["tool_calls"] == [{"tool": "hang", "arguments": {}, "error": "CancelledError"}]
     assert time.monotonic() - began < 5
 
 
@@ -324,6 +329,24 @@ def test_tools_of_an_mcp_server(weather: str, agent_with: Any) -> None:
     assert "sun over Rome" in json.dumps(first["result"])
     assert "forecast" in second["error"]
     assert "all it may be" in third["error"]
+
+
+@pytest.mark.parametrize("reply", [Reply(status=503), Reply(hang_up=True), Reply(body="no server of tools")])
+def test_an_mcp_server_that_does_not_work(monkeypatch: pytest.MonkeyPatch, agent_with: Any, reply: Reply) -> None:
+    pytest.importorskip("fastmcp")
+    with OpenAIServer(good("x")) as server, ScriptedServer(reply) as broken:
+        monkeypatch.setenv("AIRFLOW_CONN_BROKEN", json.dumps({"conn_type": "mcp", "host": f"{broken.url}/mcp"}))
+        with pytest.raises(RetryableError) as caught:
+            run_once(agent_with(server, {"mcp": "broken"}), ask())
+    assert caught.value.kind == "unavailable"
+
+
+def test_a_missing_connection_of_a_tool_is_final(agent_with: Any) -> None:
+    pytest.importorskip("fastmcp")
+    with OpenAIServer(good("x")) as server, pytest.raises(FinalError) as caught:
+        run_once(agent_with(server, {"mcp": "not_there"}), ask())
+    assert "connection is missing" in caught.value.message
+    assert "not_there" in caught.value.message
 
 
 def test_an_mcp_server_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, agent_with: Any) -> None:

@@ -126,12 +126,15 @@ class ScriptedServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def handle(self) -> None:
+                with contextlib.suppress(ConnectionError):  # the client went away
+                    super().handle()
+
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 call = Call(method=self.command, path=self.path, headers=headers, body=body, at=time.time())
-                with contextlib.suppress(ConnectionError):
-                    self.send(server.answer(call))
+                self.send(server.answer(call))
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any  # noqa: N815
 
