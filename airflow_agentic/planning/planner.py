@@ -223,17 +223,18 @@ class _Tasks:
         agent = self.template.agents[name].spec
         defaults = self.template.spec.defaults
         retry = spec.retry or agent.retry or defaults.retry or models.Retry()
-        prompt = spec.prompt if spec.prompt is not None else getattr(agent, "prompt", None)
-        own_prompt = spec.prompt is not None
+        prompt, instructions = spec.prompt, None
+        if isinstance(agent, models.LlmAgent):
+            prompt, instructions = spec.prompt or agent.prompt, agent.instructions
         return {
             "agent": name,
             "prompt": prompt,
-            "prompt_reads": "stages" if own_prompt else "input",
-            "instructions": getattr(agent, "instructions", None),
+            "prompt_reads": "stages" if spec.prompt else "input",
+            "instructions": instructions,
             "input": spec.input or {},
             "when": spec.when,
             "accept": spec.accept,
-            "retry": dict(retry),
+            "retry": dict(vars(retry)),
             "timeout": spec.timeout or agent.timeout or defaults.timeout or DEFAULT_TIMEOUT,
             "airflow": self._airflow(spec),
         }
@@ -245,14 +246,13 @@ class _Tasks:
     def _airflow(self, spec: models.Settings) -> dict[str, Any]:
         """Airflow's own settings, under Airflow's names; only those that are set."""
         defaults = self.template.spec.defaults
-        names = {"pool": "pool", "queue": "queue", "priority": "priority_weight", "executor_config": "executor_config"}
-        values = {theirs: _either(spec, defaults, ours) for ours, theirs in names.items()}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-def _either(spec: models.Settings, defaults: models.Settings, name: str) -> Any:
-    value = getattr(spec, name)
-    return value if value is not None else getattr(defaults, name)
+        values = (
+            ("pool", spec.pool or defaults.pool),
+            ("queue", spec.queue or defaults.queue),
+            ("priority_weight", defaults.priority if spec.priority is None else spec.priority),
+            ("executor_config", spec.executor_config or defaults.executor_config),
+        )
+        return {name: value for name, value in values if value is not None}
 
 
 def _artifact_owner(task_id: str) -> str:

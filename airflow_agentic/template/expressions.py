@@ -259,10 +259,12 @@ def whole_expression(text: str) -> nodes.Expr | None:
     return None
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=16)
 def parse(text: str) -> nodes.Template:
     """
     A text's syntax tree. It is shared: nobody may change it.
+
+    Few are kept, for those who ask twice in a row: kept trees make every garbage collection dearer.
 
     :raises ExpressionError: it isn't Jinja.
     """
@@ -284,16 +286,14 @@ def _parse_simple(text: str) -> nodes.Template | None:
     Most texts of templates are like this, and it takes a tenth of the time of Jinja's own lexer and parser. The tree
     is the same.
     """
-    parts = _SIMPLE.split(text)
-    if any(mark in data for data in parts[::2] for mark in _MARKS):
+    parts = _simple_parts(text)
+    if parts is None:
         return None
     printed: list[nodes.Expr] = []
     line = 1
     for index, part in enumerate(parts):
         if index % 2:
             first, *keys = part.split(".")
-            if first in _WORDS:
-                return None
             expression: nodes.Expr = nodes.Name(first, "load", lineno=line)
             for key in keys:
                 expression = nodes.Getattr(expression, key, "load", lineno=line)
@@ -304,6 +304,31 @@ def _parse_simple(text: str) -> nodes.Template | None:
     tree = nodes.Template([nodes.Output(printed, lineno=1)] if printed else [], lineno=1)
     tree.set_environment(ENVIRONMENT)
     return tree
+
+
+def _simple_parts(text: str) -> list[str] | None:
+    """Plain texts and paths in turns, of a text that holds nothing else; None for any other."""
+    parts = _SIMPLE.split(text)
+    if any(mark in data for data in parts[::2] for mark in _MARKS):
+        return None
+    return None if any(path.partition(".")[0] in _WORDS for path in parts[1::2]) else parts
+
+
+def simple_paths(text: str) -> list[tuple[str, int]] | None:
+    """
+    The paths that a text prints, each with its line (from 1), when nothing but paths stands between braces.
+
+    None for any other text: its syntax tree has to be asked.
+    """
+    parts = _simple_parts(text)
+    if parts is None:
+        return None
+    if len(parts) == 3 and "\n" not in parts[0]:
+        return [(parts[1], 1)]
+    lines = [1]
+    for part in parts:
+        lines.append(lines[-1] + part.count("\n"))
+    return [(path, lines[2 * index + 1]) for index, path in enumerate(parts[1::2])]
 
 
 @lru_cache(maxsize=1024)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Names and keys from the root; ``*`` is any item of a list.
 Path = tuple[str, ...]
+_NOTHING: frozenset[Path] = frozenset()
 
 _GUARDING_TESTS = ("defined", "undefined")
 _DEFAULT_FILTERS = ("default", "d")
@@ -81,9 +82,9 @@ class _Walk:
     locals: dict[str, _Local] = field(default_factory=dict)
 
 
-def references(tree: nodes.Node) -> list[Reference]:
-    """All reads of a tree, in order."""
-    return analyse(tree)[0]
+def plain_read(path: str, line: int) -> Reference:
+    """The read of a path that a text just prints."""
+    return Reference(tuple(path.split(".")), False, False, _NOTHING, line)
 
 
 def analyse(tree: nodes.Node) -> tuple[list[Reference], list[Misuse]]:
@@ -116,7 +117,6 @@ def path_of(node: nodes.Node, names: Mapping[str, _Local] | None = None) -> Path
     return None if base is None else (*base, key)
 
 
-_NOTHING: frozenset[Path] = frozenset()
 _PATHS = (nodes.Name, nodes.Getattr, nodes.Getitem)
 
 

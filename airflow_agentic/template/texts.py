@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.template import models
-from airflow_agentic.template.expressions import ExpressionError, bare, is_text, parse, whole_expression
-from airflow_agentic.template.references import analyse
+from airflow_agentic.template.expressions import ExpressionError, bare, is_text, parse, simple_paths, whole_expression
+from airflow_agentic.template.references import analyse, plain_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,12 @@ NOTHING = Analysis([], [])
 
 def analyse_text(key: TextKey) -> Analysis:
     """What a text reads."""
-    if is_text(key.text) and not key.expression:
-        return NOTHING
+    if not key.expression:
+        if is_text(key.text):
+            return NOTHING
+        paths = simple_paths(key.text)
+        if paths is not None:
+            return Analysis([plain_read(path, line) for path, line in paths], [])
     try:
         if not key.expression:
             return Analysis(*analyse(parse(key.text)))
