@@ -7,6 +7,7 @@ Airflow's secret masker (common-ai's toolsets see to that, and its hook for ever
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from dataclasses import dataclass, field
@@ -104,8 +105,11 @@ class _Bounded(WrapperToolset[Any]):
         try:
             self._admit(name)
             result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
-        except BaseException as error:  # also the attempt's timeout, which cancels the call
-            self.record({**entry, "error": str(error) or type(error).__name__})
+        except asyncio.CancelledError:
+            self.record({**entry, "error": "stopped before it ended"})
+            raise
+        except Exception as error:
+            self.record({**entry, "error": str(error)})
             raise
         self.record({**entry, "result": _plain(result)})
         return result
