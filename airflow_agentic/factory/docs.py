@@ -17,7 +17,8 @@ def dag_doc(plan: Plan) -> str:
         plan.dag["description"],
         plan.dag["doc"],
         _table(plan),
-        f"Template `{plan.file}`:\n\n{fenced(plan.source)}",
+        # The digest covers included files too: whatever changes a run makes another version of the DAG.
+        f"Template `{plan.file}`, digest `{plan.digest}`:\n\n{fenced(plan.source)}",
     ]
     return "\n\n".join(part.strip() for part in parts if part)
 

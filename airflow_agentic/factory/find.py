@@ -56,9 +56,24 @@ class Candidate:
 def templates(folder: Path) -> Iterator[Candidate]:
     """The folder's templates, those below it included, sorted by path."""
     for path in files(folder, SUFFIXES):
+        candidate = read_candidate(folder, path)
+        if candidate is not None:
+            yield candidate
+
+
+def read_candidate(folder: Path, path: str) -> Candidate | None:
+    """
+    The file as a template; None when it is none, or gone.
+
+    One that can't be read may be one: whoever parses it gets to say why it can't.
+    """
+    try:
         content = (folder / path).read_bytes()
-        if is_template(content):
-            yield Candidate(path=path, content=content)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return Candidate(path=path, content=b"")
+    return Candidate(path=path, content=content) if is_template(content) else None
 
 
 def files(folder: Path, suffixes: Iterable[str]) -> Iterator[str]:

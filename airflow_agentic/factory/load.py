@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,18 @@ def plan_of(path: Path, root: Path | None = None) -> Plan:
     return make_plan(load_template(path, root=root))
 
 
+def plan_in(root: Path, path: str) -> Plan:
+    """
+    The plan of a template in a folder of them; its problems name files as they are called in the folder.
+
+    :raises TemplateError: the template has problems.
+    """
+    try:
+        return plan_of(root / path, root)
+    except TemplateError as error:
+        raise TemplateError([_seen_from(root, problem) for problem in error.problems]) from None
+
+
 def dag_of(plan: Plan, shown: str) -> DAG:
     """
     The DAG of a plan.
@@ -98,3 +111,8 @@ def duplicate(candidate: find.Candidate, name: str, *, shown: str, owner: str) -
         source_line=source_line.rstrip("\r"),
         hint="give one of the two another name:",
     )
+
+
+def _seen_from(root: Path, problem: Problem) -> Problem:
+    path = Path(problem.path)
+    return replace(problem, path=path.relative_to(root).as_posix()) if path.is_relative_to(root) else problem

@@ -24,7 +24,7 @@ from airflow.sdk import get_parsing_context
 
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.factory import find
-from airflow_agentic.factory.load import FAILED, dag_of, duplicate, plan_of
+from airflow_agentic.factory.load import FAILED, dag_of, duplicate, plan_in
 from airflow_agentic.template.problems import Problem
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _one(folder: Path, name: str) -> dict[str, DAG]:
     """The DAG of that name, if there is one; what is wrong with other templates is none of a worker's business."""
     for path in _that_may_be(folder, name):
         try:
-            plan = plan_of(folder / path, folder)
+            plan = plan_in(folder, path)
         except TemplateError as error:
             log.error("The template %s is broken:\n%s", path, error)
             continue
@@ -66,7 +66,7 @@ def _one(folder: Path, name: str) -> dict[str, DAG]:
 def _that_may_be(folder: Path, name: str) -> Iterator[str]:
     """The templates that may have this name, the likeliest first; files are read only when no file is called so."""
     for path in find.files(folder, find.SUFFIXES):
-        if find.stem(path) == name and find.is_template((folder / path).read_bytes()):
+        if find.stem(path) == name and find.read_candidate(folder, path):
             yield path
     for candidate in find.templates(folder):
         if candidate.claim == name and find.stem(candidate.path) != name:
@@ -78,7 +78,7 @@ def _all(folder: Path) -> dict[str, DAG]:
     dags: dict[str, DAG] = {}
     for path in candidates:
         try:
-            dags[path] = dag_of(plan_of(folder / path, folder), path)
+            dags[path] = dag_of(plan_in(folder, path), path)
         except TemplateError as error:
             _report(folder, path, error)
         except Exception as error:

@@ -61,6 +61,9 @@ class RunNotification:
 
         :raises Exception: what the notifier raises; Airflow logs it.
         """
+        if "ti" in context and not _has_task_api():
+            log.info("%s is not called: the run was a trial in this process", self.__name__)
+            return
         notifier = make_notifier(self._entry, self._scope(context))
         notifier(context)
 
@@ -177,12 +180,19 @@ async def _tell(notifier: BaseNotifier, context: Any) -> None:
     await notifier
 
 
+def _has_task_api() -> bool:
+    """Whether outputs can be read here: not in ``dag.test``, which runs callbacks outside of any task."""
+    from airflow.sdk.execution_time import task_runner
+
+    return hasattr(task_runner, "SUPERVISOR_COMMS")
+
+
 def _names(text: str) -> Iterator[str]:
     from airflow_agentic.template.expressions import is_text, parse
-    from airflow_agentic.template.references import references
+    from airflow_agentic.template.references import analyse
 
     if not is_text(text):
-        yield from (reference.name for reference in references(parse(text)))
+        yield from (reference.name for reference in analyse(parse(text))[0])
 
 
 def _texts(value: Any) -> Iterator[str]:

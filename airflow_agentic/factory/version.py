@@ -7,7 +7,7 @@ Nothing of the time, the machine or the order of files goes into it: equal folde
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -15,11 +15,13 @@ from pathlib import Path
 from airflow_agentic import __version__
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.factory import find, generated
-from airflow_agentic.factory.load import FAILED, duplicate, plan_of
+from airflow_agentic.factory.load import FAILED, duplicate, plan_in
 from airflow_agentic.template.problems import Problem
 
 log = logging.getLogger(__name__)
 
+#: How the DAG files of templates end.
+GENERATED = (".yaml.py", ".yml.py")
 #: Modules beside the templates come along, but Airflow is to parse only what was generated.
 IGNORE = {
     "glob": "*.py\n*.json\n!*.yaml.py\n!*.yml.py\n",
@@ -53,25 +55,25 @@ class Folder:
 
 
 def read_folder(root: Path) -> Folder:
-    """
-    Read a folder of templates.
-
-    :raises OSError: a file can't be read.
-    """
+    """Read a folder of templates; a file that can't be read has no content."""
     others = sha256()
     templates: dict[str, find.Candidate] = {}
     for path in find.files(root, find.SUFFIXES):
-        content = (root / path).read_bytes()
-        if find.is_template(content):
-            templates[path] = find.Candidate(path=path, content=content)
+        candidate = find.read_candidate(root, path)
+        if candidate is not None:
+            templates[path] = candidate
         else:
-            others.update(f"{path}\0{sha256(content).hexdigest()}\n".encode())
-    modules = {
-        path: (root / path).read_bytes()
-        for path in find.files(root, (".py",))
-        if not path.endswith((".yaml.py", ".yml.py"))
-    }
+            others.update(f"{path}\0{sha256(_content(root / path)).hexdigest()}\n".encode())
+    modules = {path: _content(root / path) for path in find.files(root, (".py",)) if not path.endswith(GENERATED)}
     return Folder(root=root, templates=templates, modules=modules, others=others.hexdigest())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        log.warning("%s can't be read: %s", path, error)
+        return b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,22 +111,15 @@ class VersionMaker:
 def _make(root: Path, path: str) -> _Made:
     """Plan one template. Whatever happens, the other templates are none the worse for it."""
     try:
-        plan = plan_of(root / path, root)
+        plan = plan_in(root, path)
     except TemplateError as error:
-        problems = [_relative(problem, root) for problem in error.problems]
-        return _Made(name=None, body=generated.problems_file(TemplateError(problems)))
+        return _Made(name=None, body=generated.problems_file(error))
     except Exception as error:
         log.exception("The template %s can't be planned", root / path)
         message = f"this template can't be planned ({type(error).__name__}: {error}); the log has more"
         problem = Problem(code=FAILED, message=message, path=path, line=1, column=1)
         return _Made(name=None, body=generated.problems_file(TemplateError([problem])))
     return _Made(name=plan.name, body=generated.plan_file(plan))
-
-
-def _relative(problem: Problem, root: Path) -> Problem:
-    """The problem as seen from the folder: that is how its readers know the file."""
-    path = Path(problem.path)
-    return replace(problem, path=path.relative_to(root).as_posix()) if path.is_relative_to(root) else problem
 
 
 @lru_cache(maxsize=1)
