@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _NEGATION = frozenset({"not", "no", "never", "none", "neither", "nor", "without", "cannot", "nothing", "nobody"})
+_SENTENCE_END = re.compile(r"[.!?:;]\s|\n\n|\n- ")
 #: A shorter quote is in nearly every text, more or less: it has to be there exactly.
 _SHORT = 4
 #: Characters around the quote that belong to its passage, at most.
@@ -82,7 +83,7 @@ def _check(number: int, citation: Mapping[str, Any], texts: Sequence[_Text], min
     missing = sorted(numbers(claim) - numbers(passage) - spelled_numbers(passage))
     return _result(
         number,
-        reason=_reason(quote, text.source.text[match.start : match.end], match, min_similarity, missing),
+        reason=_reason(quote, text.source.text, match, min_similarity, missing),
         named=text.source.id,
         match=match,
         text=text.source.text,
@@ -91,14 +92,17 @@ def _check(number: int, citation: Mapping[str, Any], texts: Sequence[_Text], min
     )
 
 
-def _reason(quote: str, found: str, match: Match, min_similarity: float, missing: list[str]) -> str:
+def _reason(quote: str, text: str, match: Match, min_similarity: float, missing: list[str]) -> str:
     """Why the citation isn't supported; empty if it is."""
+    found = text[match.start : match.end]
     if match.score < (1.0 if count_words(quote) < _SHORT else min_similarity):
         return "the quote is not in the source"
     if match.score < 1 and (wrong := sorted(numbers(quote) ^ numbers(found))) and "…" not in quote:
         return f"the quote's numbers are not the source's ({', '.join(wrong)})"
     if match.score < 1 and _negations(quote) != _negations(found):
         return "the quote and the source differ in a negation"
+    if negation := _negation_before(text, match):
+        return f"the source says “{negation}” right before the quote"
     if missing:
         return f"the source says nothing of {', '.join(missing)} where it is quoted"
     return ""
@@ -140,6 +144,12 @@ def _passage(text: str, match: Match) -> str:
 
 def _negations(text: str) -> int:
     return sum(1 for word in words(text) if word in _NEGATION or re.search(r"n['’]t$", word))  # noqa: RUF001
+
+
+def _negation_before(text: str, match: Match) -> str:
+    """The negation among the two words before the match, in its sentence; empty if there is none."""
+    before = _SENTENCE_END.split(text[max(0, match.start - 60) : match.start])[-1]
+    return next((word for word in before.split()[-2:] if _negations(word)), "")
 
 
 def _overlap(claim: str, passage: str) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.library._given import Source, sources_given, topic_given
-from airflow_agentic.agents.library.prose.likeness import is_same, overlap
+from airflow_agentic.agents.library.prose.likeness import is_same, may_be_same, overlap
 from airflow_agentic.agents.library.prose.quality import is_telling, standing
 from airflow_agentic.agents.library.prose.relevance import relevance
 from airflow_agentic.agents.library.prose.sentences import Sentence, sentences
@@ -124,7 +124,7 @@ def _choose(candidates: list[_Candidate], limit: int) -> list[_Candidate]:
 
 def _same(one: _Candidate, other: _Candidate) -> bool:
     # comparing sets first: a claim is held against all sentences of all sources
-    return overlap(one.stems, other.stems) >= 0.5 and is_same(one.sentence.text, other.sentence.text)
+    return may_be_same(one.stems, other.stems) and is_same(one.sentence.text, other.sentence.text)
 
 
 def _claim(number: int, candidate: _Candidate, candidates: list[_Candidate]) -> dict[str, Any]:

@@ -191,8 +191,7 @@ def _within(parts: Sequence[Section], words: int) -> list[Section]:
     chosen: set[str] = set()
     opened: set[int] = set()
     for number, claim in _by_turns(parts):
-        # a citation's number is a word too
-        cost = count_words(claim.text) + 1 + (0 if number in opened else count_words(parts[number][0]))
+        cost = count_words(claim.text) + (0 if number in opened else count_words(parts[number][0]))
         if cost <= words or not chosen:
             words -= cost
             chosen.add(claim.id)

@@ -25,6 +25,7 @@ _WEIGHTS = {"coverage": 0.3, "citation_density": 0.25, "redundancy": 0.15, "leng
 _SOURCES = re.compile(r"(?im)^(?:#{1,6}\s+|\*\*)(?:sources|references|citations|bibliography|notes)\b.*$")
 _MARKER = re.compile(r"(?<!\\)\[(\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\](?!\()")
 _AFTER_STOP = re.compile(r"([.!?…]+)((?:\s?(?<!\\)\[\d[\d\s,;]*\])+)")
+_SPACE_BEFORE = re.compile(r"\s+(?=[.,;:!?])")
 _ESCAPE = re.compile(r"\\([\\*\[\]<>#|~_`])")
 
 
@@ -61,7 +62,7 @@ def score(
     topic, body = topic_given(topic), _body(text)
     statements = _statements(body)
     numbers = _numbers(mappings_given(citations, "citations"))
-    words = count_words(_MARKER.sub("", body))
+    words = count_words(body)
     missing = _missing(topic, [str(theme) for theme in list_given(themes, "themes")], body)
     coverage = _coverage(topic, [str(theme) for theme in list_given(themes, "themes")], missing)
     uncited = [statement for statement in statements if not set(statement.numbers) & numbers]
@@ -105,7 +106,7 @@ def _statements(body: str) -> list[_Statement]:
     found = []
     for sentence in sentences(tidy):
         numbers = tuple(int(number) for group in _MARKER.findall(sentence.text) for number in re.split(r"\D+", group))
-        text = " ".join(_ESCAPE.sub(r"\1", _MARKER.sub("", sentence.text)).split())
+        text = _SPACE_BEFORE.sub("", " ".join(_ESCAPE.sub(r"\1", _MARKER.sub("", sentence.text)).split()))
         if count_words(text) > 2:
             found.append(_Statement(text=text, numbers=numbers))
     return found

@@ -49,7 +49,7 @@ class _Line:
 
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 _ATX = re.compile(r"\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
-_RULE = re.compile(r"\s*([=\-~^\"'*+#:._])\1{2,}\s*$")
+_RULE = re.compile(r"\s*([=\-~^\"'*+#:._])\1{2,}\s*$|\s{0,3}([-*_])(?:\s+\2){2,}\s*$")
 _ITEM = re.compile(r"\s*(?:[-*+•]|\(?\d{1,3}[.)])\s+")
 _QUOTE = re.compile(r"\s{0,3}>+\s?")
 _TABLE = re.compile(r"\s*(\||\+[-=+]+\+|[-=]{3,}(\s+[-=]{3,})+\s*$)")
@@ -70,6 +70,7 @@ class _Scanner:
 
     def __init__(self, text: str) -> None:
         self.lines = _lines(text)
+        self.listed = list(_below_list(self.lines))
         self.at = 0
         self.headings: list[tuple[int, str]] = []
 
@@ -91,7 +92,7 @@ class _Scanner:
         elif self._underlined():
             self._head(1 + _LEVELS.index(self.lines[self.at + 1].bare[0]), line.bare)
             self.at += 2
-        elif _DIRECTIVE.match(line.text) or (line.indent >= 4 and not self._in_list()):
+        elif _DIRECTIVE.match(line.text) or (line.indent >= 4 and not self.listed[self.at]):
             self._skip_indented(line.indent)
         elif _TABLE.match(line.text) or _HTML.fullmatch(line.text) or _BADGE.match(line.text):
             self.at += 1
@@ -132,13 +133,6 @@ class _Scanner:
         if title:
             self.headings.append((level, title))
 
-    def _in_list(self) -> bool:
-        """If an indented line goes on with a list item above it."""
-        for line in reversed(self.lines[: self.at]):
-            if line.bare and not line.indent:
-                return bool(_ITEM.match(line.text) or _FIELD.match(line.text))
-        return False
-
     def _prose(self) -> Iterator[Block]:
         """One paragraph or item, with all its lines."""
         first = self.lines[self.at]
@@ -160,8 +154,10 @@ class _Scanner:
             yield block
 
     def _introduces(self) -> bool:
-        following = next((line for line in self.lines[self.at :] if line.bare), None)
-        return following is not None and bool(_FENCE.match(following.text) or _TABLE.match(following.text))
+        at = self.at
+        while at < len(self.lines) and not self.lines[at].bare:
+            at += 1
+        return at < len(self.lines) and bool(_FENCE.match(self.lines[at].text) or _TABLE.match(self.lines[at].text))
 
     def _last_line(self) -> _Line:
         """Step over the lines of the prose that starts here."""
@@ -192,3 +188,12 @@ def _lines(text: str) -> list[_Line]:
         found.append(_Line(start, line.rstrip("\r\n\f\v\x1c\x1d\x1e\x85\u2028\u2029")))
         start += len(line)
     return found
+
+
+def _below_list(lines: list[_Line]) -> Iterator[bool]:
+    """For each line, if it would go on with a list item when it is indented."""
+    is_item = False
+    for line in lines:
+        yield is_item
+        if line.bare and not line.indent:
+            is_item = bool(_ITEM.match(line.text) or _FIELD.match(line.text))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -76,7 +77,7 @@ def find(quote: str, text: Folded) -> Match:
         match = _find_part(part, text, after)
         found.append(match)
         if match.score >= 0.9:
-            after = next((at for at, place in enumerate(text.places) if place >= match.end), len(text.text))
+            after = bisect_left(text.places, match.end)
     in_order = all(one.end <= other.start for one, other in pairwise(found))
     score = min(match.score for match in found) if in_order else 0.0
     return Match(start=found[0].start, end=max(found[0].end, found[-1].end), score=score)
@@ -115,9 +116,25 @@ def _find_alike(wanted: str, text: Folded, after: int) -> Match:
     if aligned is None:
         return Match(start=0, end=0, score=0.0)
     start, end = _whole_words(rest, aligned.dest_start, aligned.dest_end)
-    # compared again with whole words: the alignment cuts where it suits the score
-    score = min(fuzz.ratio(wanted, rest[start:end]) / 100, 0.99)
-    return text.match(after + start, after + end, round(score, 4))
+    start, end, score = _tightened(wanted, rest, start, end)
+    return text.match(after + start, after + end, round(min(score, 0.99), 4))
+
+
+def _tightened(wanted: str, text: str, start: int, end: int) -> tuple[int, int, float]:
+    """
+    The words of ``text[start:end]`` that are most like the quote, and how like it they are.
+
+    The alignment's window is as long as the quote; where the text says it in fewer words it holds others as well.
+    """
+    ratio = need("rapidfuzz.fuzz", extra="library").ratio
+    best = ratio(wanted, text[start:end])
+    while True:
+        after_first, before_last = text.find(" ", start, end) + 1, text.rfind(" ", start, end)
+        fewer = [(ratio(wanted, text[a:b]), a, b) for a, b in ((after_first, end), (start, before_last)) if 0 < a < b]
+        score, first, last = max(fewer, default=(0.0, 0, 0))
+        if score <= best:
+            return start, end, best / 100
+        best, start, end = score, first, last
 
 
 def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:

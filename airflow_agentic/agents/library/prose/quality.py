@@ -30,7 +30,9 @@ _BOILERPLATE = re.compile(
 _NAVIGATION = re.compile(r"(?:\s[|•·»›→]\s.*){2,}")  # noqa: RUF001
 _URL = re.compile(r"https?://\S+")
 _ADDRESSED = re.compile(r"\b(?:I|we|us|our|let's|my)\b", re.IGNORECASE)
-_CODE = re.compile(r"^\s*(?:[$>#]|>>>|\{|\[|import\s|from\s\S+\simport|def\s|class\s\w+[(:]|@\w)|[{};]\s*$|\w\s=\s\S+$")
+_CODE = re.compile(
+    r"^\s*(?:[$>#]|>>>|\{|\[|import\s|from\s\S+\simport|def\s|class\s\w+[(:]|@\w|\w[\w.]*\s=\s)|[{};]\s*$|\w\s=\s\S+$"
+)
 
 
 def is_telling(sentence: Sentence) -> bool:

@@ -32,6 +32,8 @@ def relevance(topic: str, texts: Sequence[str], contexts: Sequence[str]) -> list
     :param contexts: for each text what stands above it (its title and headings), which counts a third as much.
     """
     wanted = _wanted(topic)
+    if not wanted:
+        return [0.0] * len(texts)
     bodies, heads = [stems(text) for text in texts], [stems(context) for context in contexts]
     # BM25 knows no fields: a word of the text stands three times, one of its context once
     documents = [body * 3 + list(dict.fromkeys(head)) for body, head in zip(bodies, heads, strict=True)]
@@ -59,8 +61,8 @@ def _covered(
     """Weigh each score by how many of the topic's words the text has, in itself and with its context."""
     weighed = []
     for score, body, document in zip(scores, bodies, documents, strict=True):
-        present = sum(weight for stem, weight in wanted.items() if stem in set(document))
-        share = present / sum(wanted.values())
+        present = wanted.keys() & set(document)
+        share = sum(wanted[stem] for stem in sorted(present)) / sum(wanted.values())
         own = 1.0 if wanted.keys() & set(body) else 0.5
         weighed.append(score * own * (0.1 + 0.9 * share**1.5))
     return weighed

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Words. A list item up to this long is taken whole; sentences that lean on each other are joined up to it.
 WHOLE = 75
 
+#: Characters. What is longer is no sentence, and ends at the next full stop.
+_LONGEST = 1000
 _SHORT = """
 e.g i.e etc vs cf al approx resp incl excl fig figs no nos vol p pp ch sec dept est min max ca mr mrs ms dr prof
 sr jr st inc ltd co corp u.s u.k ph.d a.m p.m jan feb mar apr jun jul aug sep sept oct nov dec z.b d.h bzw usw
@@ -89,7 +91,7 @@ def spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Where the sentences of ``text[start:end]``, which is one paragraph, start and end."""
     found, begin = [], start
     for mark in _END.finditer(text, start, end):
-        if _ends_sentence(text, begin, mark, end):
+        if mark.end() - begin > _LONGEST or _ends_sentence(text, begin, mark, end):
             found.append((begin, mark.end()))
             begin = _after_space(text, mark.end(), end)
     if begin < end:
@@ -137,7 +139,8 @@ def _ends_sentence(text: str, begin: int, mark: re.Match[str], end: int) -> bool
     """If the punctuation at ``mark`` ends the sentence that starts at ``begin``."""
     if mark[0][0] in "。！？":  # noqa: RUF001
         return True
-    before, after = text[begin : mark.start()], text[_after_space(text, mark.end(), end) : end]
+    after_space = _after_space(text, mark.end(), end)
+    before, after = text[begin : mark.start()], text[after_space : min(end, after_space + 100)]
     if not after:
         return True
     if before.count("`") % 2 or before.count("(") > (before + mark[0]).count(")"):
@@ -149,12 +152,13 @@ def _ends_sentence(text: str, begin: int, mark: re.Match[str], end: int) -> bool
 
 def _is_abbreviated(before: str, after: str) -> bool:
     """If the dot after ``before`` belongs to its last word."""
-    last = before.split()[-1].lstrip("(\"'“[").lower() if before.split() else ""
+    latest = before[-40:].split()
+    last = latest[-1].lstrip("(\"'“[").lower() if latest else ""
     if last in _ABBREVIATIONS:
         # "etc." and its like may end a sentence as well
         return not (last in {"etc", "al", "inc", "ltd", "co", "p.m", "a.m"} and after[:1].isupper())
     is_initial = len(last) == 1 and last.isalpha() and before.rstrip()[-1:].isupper()
-    return is_initial or (last.isdecimal() and len(last) <= 2 and len(before.split()) == 1)
+    return is_initial or (last.isdecimal() and len(last) <= 2 and before.strip() == last)
 
 
 def _starts_sentence(after: str) -> bool:

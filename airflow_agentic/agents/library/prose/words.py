@@ -33,6 +33,7 @@ STOP_WORDS = frozenset(_COMMON.split())
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
 _POSSESSIVE = re.compile(r"['’]s$")  # noqa: RUF001
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z](?!s\b)[a-z])")
+_MARKER = re.compile(r"\[\d[\d\s,;]*\]")
 _local = threading.local()
 
 
@@ -78,8 +79,8 @@ def stem(word: str) -> str:
 
 
 def count_words(text: str) -> int:
-    """How many words a person would count: runs of characters between spaces that hold a letter or digit."""
-    return sum(1 for part in text.split() if any(character.isalnum() for character in part))
+    """How many words a person would count: runs between spaces that hold a letter or digit, and no ``[1]`` markers."""
+    return sum(1 for part in _MARKER.sub("", text).split() if any(character.isalnum() for character in part))
 
 
 def _stemmer() -> Any:

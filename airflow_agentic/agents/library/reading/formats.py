@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,9 @@ _MEDIA_TYPES: Mapping[str, str] = {
     "application/yaml": "described",
     "application/json": "described",
 }
+#: docutils registers a document's roles for all documents, and ``ast.parse`` of Python 3.11 miscounts its depth when
+#: two threads are in it (SystemError): one document at a time.
+_reading = threading.Lock()
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -78,21 +82,8 @@ def read(data: bytes, *, format: str, name: str, charset: str = "") -> Document:
     :param charset: as the other side declares; may be empty.
     :raises UnreadableError: the bytes are not what the format says, or hold no text.
     """
-    if format == "pdf":
-        return pdf.read(data)
-    if format == "html":
-        return html.read(decode(data, charset) if charset else data)
-    text = decode(data, charset)
-    match format:
-        case "markdown":
-            return markdown.read(text)
-        case "rst":
-            return rst.read(text)
-        case "python":
-            return python.read(text, module=name)
-        case "described":
-            return described.read(text, title=name)
-    return _plain(text)
+    with _reading:
+        return _read(data, format, name, charset)
 
 
 def decode(data: bytes, charset: str = "") -> str:
@@ -116,3 +107,21 @@ def _plain(text: str) -> Document:
     if not cleaned.strip():
         raise UnreadableError("it holds no text")
     return Document(title="", text=cleaned)
+
+
+def _read(data: bytes, format_: str, name: str, charset: str) -> Document:
+    if format_ == "pdf":
+        return pdf.read(data)
+    if format_ == "html":
+        return html.read(decode(data, charset) if charset else data)
+    text = decode(data, charset)
+    match format_:
+        case "markdown":
+            return markdown.read(text)
+        case "rst":
+            return rst.read(text)
+        case "python":
+            return python.read(text, module=name)
+        case "described":
+            return described.read(text, title=name)
+    return _plain(text)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
 _ALERT = re.compile(r"^\[!\w+\]\s*")
 _NOT_SHOWN = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+#: Characters. A longer block of HTML in Markdown is data, and taking comments out of it could take for ever.
+_LONGEST_HTML = 50_000
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|details|summary|table|ul|ol)\b[^<>]*>", re.IGNORECASE)
 
@@ -77,6 +79,8 @@ class _Walker:
             self.writer.paragraph(_ALERT.sub("", text))
 
     def _html(self, content: str) -> None:
+        if len(content) > _LONGEST_HTML:
+            return
         for part in _BLOCK_TAG.split(_NOT_SHOWN.sub("", content)):
             text = html.unescape(_TAG.sub("", part))
             if len(text.split()) > 1:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +25,8 @@ _SETTINGS = {
     "halt_level": 6,
     "syntax_highlight": "none",
     "smart_quotes": False,
+    "line_length_limit": 1_000_000,
 }
-#: A document's roles are registered for all documents while it is parsed: one at a time.
-_parsing = threading.Lock()
 _ROLE = re.compile(r":[a-zA-Z][\w:.+-]*:`([^`]+)`")
 _TARGET = re.compile(r"^(?P<title>.*?)\s*<[^<>]*>$", re.DOTALL)
 _TIGHT_LIST = re.compile(r"(?m)^(?P<before>[^\n]*:)\n(?=[ \t]*[-*] )")
@@ -60,9 +58,8 @@ def read(text: str) -> Document:
 def write(text: str, writer: Writer, *, level: int = 1) -> None:
     """Read the text and write its blocks; ``level`` is that of its outermost headings."""
     source = _TIGHT_LIST.sub(r"\g<before>\n\n", _ROLE.sub(_as_code, text))
-    with _parsing:
-        tree = need("docutils.utils", extra="library").new_document("text", _settings())
-        need("docutils.parsers.rst", extra="library").Parser().parse(source, tree)
+    tree = need("docutils.utils", extra="library").new_document("text", _settings())
+    need("docutils.parsers.rst", extra="library").Parser().parse(source, tree)
     _children(tree, writer, level)
 
 

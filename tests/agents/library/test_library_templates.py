@@ -1,0 +1,105 @@
+"""The shipped templates, from YAML to an ended run (``dag.test``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.openai_server import OpenAIServer, failing, good, limited
+from support.template_runs import run_plan
+
+from airflow_agentic.planning.planner import make_plan
+from airflow_agentic.template.parse import load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TEMPLATES = Path(__file__).parents[3] / "templates"
+SHIPPED = sorted(TEMPLATES.glob("*.yaml"))
+
+NOTES = """\
+# Waiting
+
+A task that failed is tried again after its retry delay. The retry delay is 300 seconds unless the task sets it.
+
+Exponential backoff doubles the retry delay after each attempt, and a maximum delay keeps it within bounds.
+
+The retry policy looks at the exception and may decide that another retry is useless.
+"""
+CLAIMS = [
+    {
+        "text": "Unless a task says otherwise, five minutes (300 seconds) pass before a retry.",
+        "quote": "The retry delay is 300 seconds unless the task sets it.",
+        "source": "s1",
+    },
+    {
+        "text": "Backoff doubles the delay.",
+        "quote": "Exponential backoff doubles the retry delay after each attempt",
+        "source": "s1",
+    },
+    {"text": "Retries are free.", "quote": "Every retry is free of charge for everybody.", "source": "s1"},
+]
+DRAFT = {
+    "text": "# Retries\n\nA retry waits for 300 seconds [1]. Backoff doubles the delay [2].",
+    "citations": [
+        {"number": 1, "claim": "A retry waits for 300 seconds.", "quote": CLAIMS[0]["quote"], "source": "s1"},
+        {"number": 2, "claim": "Backoff doubles the delay.", "quote": CLAIMS[1]["quote"], "source": "s1"},
+    ],
+}
+ANALYSIS = {"summary": "Waiting.", "sections": [{"title": "Delay", "points": ["It doubles."]}], "gaps": ["Jitter."]}
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("AIRFLOW__AGENTIC__SOURCE_ROOTS", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW__AGENTIC__ARTIFACT_URL", str(tmp_path / "artifacts"))
+    (tmp_path / "notes.md").write_text(NOTES)
+    return "notes.md"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_template_has_no_problems(path: Path) -> None:
+    template = load_template(path)
+    assert template.warnings == ()
+    assert make_plan(template).name == path.stem
+
+
+def test_research_brief(notes: str, tmp_path: Path, run_dag: Callable[..., Any]) -> None:
+    plan = make_plan(load_template(TEMPLATES / "research_brief.yaml"))
+    ran = run_plan(plan, run_dag, {"topic": "retry delay", "sources": [notes, "missing.md"], "max_words": 60})
+    assert ran.state == "success"
+    output = ran.output()
+    assert output["skipped"] == [{"uri": "missing.md", "reason": "there is no such file"}]
+    assert output["score"] > 0.8
+    text = (tmp_path / "artifacts" / "briefs" / "retry-delay.md").read_text()
+    assert text.startswith("# Retry delay\n")
+    assert "300 seconds unless the task sets it [" in text
+    assert "- Waiting: Waiting" in text
+    assert "Not read: missing.md (there is no such file)." in text
+
+
+def test_research_brief_llm(
+    notes: str, tmp_path: Path, run_dag: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = (
+        ("Find up to 25 claims", [limited(0), good({"claims": CLAIMS})]),
+        ("Analyse these claims", [failing(500), good(ANALYSIS)]),
+        ("Write a brief on", [good({"text": "no citations"}), good(DRAFT)]),
+        ("Score this brief", [good({"score": 0.7, "problems": ["Say more about jitter."]})]),
+    )
+    with OpenAIServer(rules=rules) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_AGENTIC_DEFAULT", server.connection())
+        plan = make_plan(load_template(TEMPLATES / "research_brief_llm.yaml"))
+        ran = run_plan(plan, run_dag, {"topic": "retry delay", "sources": [notes]})
+    assert ran.state == "success"
+    assert len(server.requests) == 7
+    prompts = [str(request["messages"]) for request in server.requests]
+    assert "Exponential backoff doubles the retry delay" in prompts[0]
+    assert not any("Retries are free" in prompt for prompt in prompts[2:])
+    output = ran.output()
+    assert output["score"] == 0.7
+    assert "Say more about jitter." in output["problems"]
+    text = (tmp_path / "artifacts" / "briefs" / "retry-delay-llm.md").read_text()
+    assert "- [1] Waiting: “The retry delay is 300 seconds unless the task sets it.”" in text
+    assert "2 of 2 citations hold." in text
