@@ -55,7 +55,7 @@ CODES = (
     _code(
         "AGT103",
         "Too large",
-        "A template is at most 1 MB: a larger file is data, not a workflow.",
+        "A template is at most 500 kB: a larger file is data, not a workflow.",
         instead="Hand data to a run as an input, or let a stage load it.",
     ),
     _code("AGT104", "Empty", "The file holds nothing.", instead="`airflow-agentic new NAME` writes a starter."),
@@ -70,8 +70,14 @@ CODES = (
     _code(
         "AGT106",
         "Too many values",
-        "With its aliases expanded, the file holds more than 100,000 values.",
+        "With its aliases expanded, the file holds more than 20,000 values.",
         instead="Don't repeat large values by aliases of aliases.",
+    ),
+    _code(
+        "AGT107",
+        "Too many problems",
+        "After 200 problems the search ends; the others aren't shown.",
+        instead="Correct those that are shown first.",
     ),
     _code(
         "AGT110",

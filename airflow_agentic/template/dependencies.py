@@ -8,6 +8,7 @@ A stage *requires* another (bare reads, ``needs``): it must have succeeded. It *
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
@@ -69,33 +70,41 @@ def find_cycle(found: Mapping[str, Dependencies], names: Iterable[str]) -> list[
     """Stages that depend on each other in a circle, the first one again at the end; None when there is none."""
     done: set[str] = set()
     for root in names:
-        trail: list[str] = []
+        trail: dict[str, None] = {root: None}
         stack = [(root, iter(found[root].all))]
-        trail.append(root)
         while stack:
             name, rest = stack[-1]
             follower = next((other for other in rest if other not in done), None)
             if follower is None:
                 done.add(name)
                 stack.pop()
-                trail.pop()
+                del trail[name]
             elif follower in trail:
-                return [*trail[trail.index(follower) :], follower]
+                circle = list(trail)
+                return [*circle[circle.index(follower) :], follower]
             else:
-                trail.append(follower)
+                trail[follower] = None
                 stack.append((follower, iter(found[follower].all)))
     return None
 
 
 def topological(found: Mapping[str, Dependencies], names: Sequence[str]) -> list[str]:
     """The stages in an order in which each follows what it depends on; the template's order wherever it can be."""
-    done: dict[str, None] = {}
-    pending = list(names)
-    while pending:
-        ready = next(name for name in pending if all(other in done for other in found[name].all))
-        done[ready] = None
-        pending.remove(ready)
-    return list(done)
+    order = {name: index for index, name in enumerate(names)}
+    missing = {name: len(found[name].all) for name in names}
+    followers: dict[str, list[str]] = {name: [] for name in names}
+    for name in names:
+        for other in found[name].all:
+            followers[other].append(name)
+    ready = [index for name, index in order.items() if not missing[name]]
+    done = []
+    while ready:
+        done.append(names[heappop(ready)])
+        for name in followers[done[-1]]:
+            missing[name] -= 1
+            if not missing[name]:
+                heappush(ready, order[name])
+    return done
 
 
 def optional_stages(template: Template) -> frozenset[str]:

@@ -20,12 +20,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.exceptions import SecurityError
 from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
@@ -38,8 +37,15 @@ if TYPE_CHECKING:
 #: What Jinja itself provides with fields of its own.
 _JINJA_OBJECTS = (LoopContext, Namespace, Cycler, Joiner, Macro)
 _MARKS = ("{{", "{%", "{#")
+#: Jinja's filters to which what is undefined is an empty list, or prints.
+_LENIENT = ("items", "map", "pprint", "reject", "rejectattr", "select", "selectattr")
+#: Jinja's filters of texts, which print other values as Python does, or change a list in place (``indent``).
+_OF_TEXT = (
+    *("capitalize", "center", "indent", "lower", "striptags", "title", "trim", "truncate", "upper"),
+    *("wordcount", "wordwrap"),
+)
 #: A path in braces, and the words that Jinja doesn't take for names.
-_SIMPLE = re.compile(r"\{\{ *([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*) *\}\}", re.ASCII)
+_SIMPLE = re.compile(r"\{\{ *([A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,40}) *\}\}", re.ASCII)
 _WORDS = frozenset(("true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"))
 
 
@@ -155,12 +161,12 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
-        return value if type(value) is str else value[:]
+        return str.__str__(value)
     if isinstance(value, jinja2.Undefined):
         return str(value)
     if isinstance(value, (dict, Mapping)):
         return {key if isinstance(key, str) else to_text(key): plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple, range, Iterator)):
+    if isinstance(value, (list, tuple, range, Iterator)) and not isinstance(value, LoopContext):
         return [plain(part) for part in value]
     raise jinja2.TemplateRuntimeError(f"{_kind(value)} is not data")
 
@@ -202,8 +208,7 @@ def render_text(text: str, scope: Mapping[str, Any]) -> Any:
     """
     if is_text(text):
         return text
-    expression = whole_expression(text)
-    return _run(text, scope, _native(text)) if expression is not None else render_string(text, scope)
+    return _run(text, scope, _native) if whole_expression(text) is not None else render_string(text, scope)
 
 
 def render_string(text: str, scope: Mapping[str, Any]) -> str:
@@ -212,7 +217,7 @@ def render_string(text: str, scope: Mapping[str, Any]) -> str:
 
     :raises ExpressionError: it can't be rendered.
     """
-    return text if is_text(text) else _run(text, scope, _printed(text))
+    return text if is_text(text) else _run(text, scope, _printed)
 
 
 def evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
@@ -221,7 +226,7 @@ def evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
 
     :raises ExpressionError: it can't be evaluated, or its value is undefined.
     """
-    return _run(expression, scope, _native("{{" + bare(expression) + "}}"))
+    return _run("{{" + bare(expression) + "}}", scope, _native)
 
 
 def is_true(expression: str, scope: Mapping[str, Any]) -> bool:
@@ -230,7 +235,7 @@ def is_true(expression: str, scope: Mapping[str, Any]) -> bool:
 
     :raises ExpressionError: it can't be evaluated.
     """
-    return bool(_run(expression, scope, _native("{{ true if (" + bare(expression) + ") else false }}")))
+    return bool(_run("{{ true if (" + bare(expression) + ") else false }}", scope, _native))
 
 
 def render_passages(text: str, scope: Mapping[str, Any]) -> tuple[str, list[RenderedPassage]]:
@@ -241,10 +246,7 @@ def render_passages(text: str, scope: Mapping[str, Any]) -> tuple[str, list[Rend
     """
     if is_text(text):
         return text, []
-    template, expressions = _marked(text)
-    rendered: tuple[str, list[RenderedPassage]] = _run(
-        text, scope, lambda scope: _collect(template, expressions, scope)
-    )
+    rendered: tuple[str, list[RenderedPassage]] = _run(text, scope, _marked)
     return rendered
 
 
@@ -277,6 +279,8 @@ def parse(text: str) -> nodes.Template:
         raise ExpressionError(error.message or "not a valid expression", text, error.lineno) from None
     except RecursionError:
         raise ExpressionError("the expression is nested too deeply", text[:80]) from None
+    except ValueError as error:
+        raise ExpressionError(f"not a number: {error}", text[:80]) from None
 
 
 def _parse_simple(text: str) -> nodes.Template | None:
@@ -357,7 +361,7 @@ def _native(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
 
 @lru_cache(maxsize=64)
-def _marked(text: str) -> tuple[jinja2.Template, list[tuple[str, tuple[tuple[str, ...], ...]]]]:
+def _marked(text: str) -> Callable[[Mapping[str, Any]], tuple[str, list[RenderedPassage]]]:
     from airflow_agentic.template.references import output_reads
 
     tree = _fresh(text)
@@ -369,21 +373,25 @@ def _marked(text: str) -> tuple[jinja2.Template, list[tuple[str, tuple[tuple[str
         arguments = [nodes.Const(mark, lineno=expression.lineno), expression]
         output.nodes[index] = nodes.Call(name, arguments, [], None, None, lineno=expression.lineno)
         expressions.append((sources[mark] if mark < len(sources) else "", reads))
-    return _compile(tree), expressions
+    template = _compile(tree)
+    return lambda scope: _collect(template, expressions, scope)
 
 
 def _expression_sources(text: str) -> list[str]:
-    """What stands between each pair of braces, in order."""
+    """What stands between each pair of braces, or in each part of a ``{% print %}``, in order."""
     found: list[str] = []
     parts: list[str] | None = None
+    before, depth, printing = "", 0, False
     for _, kind, value in ENVIRONMENT.lexer.tokeniter(text, None):
-        if kind == "variable_begin":
-            parts = []
-        elif kind == "variable_end" and parts is not None:
+        if kind == "variable_begin" or (before == "block_begin" and value == "print"):
+            parts, depth, printing = [], 0, kind == "name"
+        elif parts is not None and (kind in ("variable_end", "block_end") or (printing and value == "," and not depth)):
             found.append("".join(parts).strip())
-            parts = None
+            parts = [] if value == "," else None
         elif parts is not None:
             parts.append(value)
+            depth += (value in "([{") - (value in ")]}") if kind == "operator" else 0
+        before = before if kind == "whitespace" else kind
     return found
 
 
@@ -405,13 +413,18 @@ def _generate(template: jinja2.Template, scope: Mapping[str, Any]) -> Iterable[s
     return template.root_render_func(template.new_context(dict(scope)))
 
 
-def _run(text: str, scope: Mapping[str, Any], function: Callable[[Mapping[str, Any]], Any]) -> Any:
-    """Call a compiled text; whatever goes wrong in it is the text's own error."""
+def _run(text: str, scope: Mapping[str, Any], compiled: Callable[[str], Callable[[Mapping[str, Any]], Any]]) -> Any:
+    """
+    Compile a text and call it. Whatever goes wrong is the text's own error: nothing but the text and plain data takes
+    part in it, and Jinja's filters raise whatever Python raises.
+    """
     try:
-        return function(scope)
+        return compiled(text)(scope)
+    except AgenticError:
+        raise
     except jinja2.TemplateError as error:
         raise ExpressionError(error.message or type(error).__name__, text, getattr(error, "lineno", None)) from None
-    except (TypeError, ValueError, ArithmeticError, LookupError, SecurityError, RecursionError) as error:
+    except Exception as error:
         raise ExpressionError(f"{error}" or type(error).__name__, text) from None
 
 
@@ -450,7 +463,44 @@ def _flatten(value: Iterable[Any]) -> list[Any]:
 
 def _ratio(part: float, total: float) -> float:
     """``part / total``; 0 of 0 is 0."""
-    return part / total if total else 0.0
+    return 0.0 * _there(part) if total == 0 else part / total
+
+
+def _there(value: Any) -> Any:
+    """
+    The value itself.
+
+    :raises jinja2.UndefinedError: it is undefined.
+    """
+    if isinstance(value, jinja2.Undefined):
+        str(value)
+    return value
+
+
+def _format(value: Any, *args: Any, **kwargs: Any) -> str:
+    """Jinja's ``format``, in which what is no text and no number prints as the language prints."""
+    named = {key: _format_argument(argument) for key, argument in kwargs.items()}
+    return to_text(value) % (named or tuple(map(_format_argument, args)))
+
+
+def _format_argument(value: Any) -> Any:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else to_text(value)
+
+
+def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
+    """Jinja's ``replace``, of values as the language prints them."""
+    return to_text(value).replace(to_text(old), to_text(new), -1 if count is None else count)
+
+
+def _handed(function: Callable[..., Any], prepare: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A filter of Jinja's that is handed what ``prepare`` makes of its value."""
+    index = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    @wraps(function)
+    def handed(*args: Any, **kwargs: Any) -> Any:
+        return function(*args[:index], prepare(args[index]), *args[index + 1 :], **kwargs)
+
+    return handed
 
 
 def _tojson(value: Any, indent: int | None = None) -> str:
@@ -475,9 +525,13 @@ def _make_environment() -> _Environment:
     environment = _Environment(
         undefined=Missing, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=to_text
     )
-    environment.filters.update(slug=_slug, flatten=_flatten, ratio=_ratio, tojson=_tojson, string=to_text, join=_join)
+    filters = environment.filters
+    filters.update({name: _handed(filters[name], _there) for name in _LENIENT})
+    filters.update({name: _handed(filters[name], to_text) for name in _OF_TEXT})
+    filters.update(slug=_slug, flatten=_flatten, ratio=_ratio, tojson=_tojson, string=to_text, join=_join)
+    filters.update(format=_format, replace=_replace)
     for name in ("random", "xmlattr", "forceescape", "safe", "escape", "e", "urlize"):
-        environment.filters.pop(name, None)
+        filters.pop(name, None)
     kept = ("range", "dict", "namespace", "cycler", "joiner")
     environment.globals = {name: value for name, value in environment.globals.items() if name in kept}
     environment.globals["__passage"] = _passage

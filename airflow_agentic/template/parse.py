@@ -11,6 +11,7 @@ from airflow_agentic.template.checks import Checking, run_checks
 from airflow_agentic.template.includes import read_includes
 from airflow_agentic.template.inputs import read_inputs
 from airflow_agentic.template.output import ShorthandError, schema_error, to_schema
+from airflow_agentic.template.problems import in_order
 from airflow_agentic.template.source import Source, parse_source, read_source, to_data
 from airflow_agentic.template.structure import (
     Reader,
@@ -24,8 +25,6 @@ from airflow_agentic.template.template import Agent, Stage, Template
 from airflow_agentic.template.texts import agent_texts, analyse_text, result_texts, stage_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from airflow_agentic.template.problems import Problem
     from airflow_agentic.template.references import Reference
     from airflow_agentic.template.source import Loc
@@ -59,7 +58,7 @@ def _read(source: Source, path: Path, root: Path) -> Template:
     data, problems = to_data(source)
     template = _structure(source, data, path, root, problems)
     if template is None:
-        raise TemplateError(_sorted(problems))
+        raise TemplateError(in_order(problems))
     texts = [(key, analyse_text(key)) for key in _texts(template)]
     reads: dict[str, list[Reference]] = {}
     for key, analysis in texts:
@@ -69,8 +68,8 @@ def _read(source: Source, path: Path, root: Path) -> Template:
     template = _with(template, reads={owner: tuple(found) for owner, found in reads.items()})
     run_checks(Checking(template, texts, problems))
     if any(problem.severity == "error" for problem in problems):
-        raise TemplateError(_sorted(problems))
-    return _with(template, warnings=tuple(_sorted(problems))) if problems else template
+        raise TemplateError(in_order(problems))
+    return _with(template, warnings=tuple(in_order(problems))) if problems else template
 
 
 def _structure(source: Source, data: Any, path: Path, root: Path, problems: list[Problem]) -> Template | None:
@@ -180,9 +179,3 @@ def _with(template: Template, **changes: Any) -> Template:
     from dataclasses import replace
 
     return replace(template, **changes)
-
-
-def _sorted(problems: Sequence[Problem]) -> list[Problem]:
-    """By file and position; the same problem is said once."""
-    unique = dict.fromkeys(problems)
-    return sorted(unique, key=lambda problem: (problem.path, problem.line, problem.column, problem.code))

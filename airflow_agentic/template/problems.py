@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_agentic.errors import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: So many are shown at once.
+MAX_PROBLEMS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,43 @@ class Problem:
     def as_json(self) -> dict[str, Any]:
         """The problem as JSON-able data."""
         return asdict(self)
+
+
+class Problems(list[Problem]):
+    """
+    The problems of one template, in the order they are found.
+
+    More than :data:`MAX_PROBLEMS` errors end the search: nobody reads them, and to name the nearest of a thousand
+    names for each of a thousand wrong ones takes minutes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._errors = 0
+
+    def append(self, problem: Problem) -> None:
+        """
+        Keep a problem.
+
+        :raises TemplateError: there are too many; with those found until then.
+        """
+        super().append(problem)
+        self._errors += problem.severity == "error"
+        if self._errors > MAX_PROBLEMS:
+            message = f"there are more than {MAX_PROBLEMS} problems: the others aren't shown"
+            super().append(replace(problem, code="AGT107", message=message, hint="correct these first"))
+            raise TemplateError(in_order(self))
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Keep several."""
+        for problem in problems:
+            self.append(problem)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By file and position; the same problem is said once."""
+    unique = dict.fromkeys(problems)
+    return sorted(unique, key=lambda problem: (problem.path, problem.line, problem.column, problem.code))
 
 
 def _window(line: str, column: int, width: int = 120) -> tuple[str, int]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 _NOTHING: frozenset[Path] = frozenset()
 
+#: What Python can compile: it nests 200 parentheses and 20 loops, and one value of ours is up to three parentheses.
+MAX_DEPTH = 60
+MAX_LOOPS = 15
 _GUARDING_TESTS = ("defined", "undefined")
 _DEFAULT_FILTERS = ("default", "d")
 #: Filters whose result has the items of what they are given.
@@ -57,12 +60,19 @@ class Reference:
 
 @dataclass(frozen=True)
 class Misuse:
-    """Jinja that the language doesn't have: what, which word to point at, on which line of the text."""
+    """
+    Jinja that the language doesn't have.
+
+    :param needle: the word to point at.
+    :param line: of the text, from 1.
+    :param known: the names of which one may have been meant.
+    """
 
     message: str
     needle: str | None
     line: int
     hint: str | None = None
+    known: tuple[str, ...] = ()
 
 
 @dataclass
@@ -75,6 +85,8 @@ class _Local:
 
 @dataclass
 class _Walk:
+    depth: int = 0
+    loops: int = 0
     references: list[Reference] = field(default_factory=list)
     misuses: list[Misuse] = field(default_factory=list)
     #: what each ``{{ … }}`` reads, where somebody wants to know
@@ -130,12 +142,22 @@ def _visit(walk: _Walk, node: nodes.Node, *, strict: bool, known: frozenset[Path
     if isinstance(node, _PATHS):
         _visit_path(walk, node, strict=strict, known=known)
         return
+    walk.depth += 1
+    if walk.depth > MAX_DEPTH:
+        raise _too_deep(node)
     special = _VISITORS.get(type(node))
     if special is not None:
         special(walk, node, strict, known)
-        return
-    for child in node.iter_child_nodes():
-        _visit(walk, child, strict=True, known=known)
+    else:
+        for child in node.iter_child_nodes():
+            _visit(walk, child, strict=True, known=known)
+    walk.depth -= 1
+
+
+def _too_deep(node: nodes.Node) -> Exception:
+    from airflow_agentic.template.expressions import ExpressionError
+
+    return ExpressionError("the expression is nested too deeply", line=node.lineno)
 
 
 def _visit_path(walk: _Walk, node: nodes.Expr, *, strict: bool, known: frozenset[Path]) -> None:
@@ -153,6 +175,8 @@ def _visit_path(walk: _Walk, node: nodes.Expr, *, strict: bool, known: frozenset
 
 
 def _record(walk: _Walk, path: Path, line: int, *, strict: bool, known: frozenset[Path]) -> None:
+    if len(path) > MAX_DEPTH:
+        raise _too_deep(nodes.Name("", "load", lineno=line))
     shown = frozenset(fact for fact in known if fact[0] == path[0]) if known else known
     walk.references.append(Reference(path, not strict or bool(shown), not strict, shown, line))
 
@@ -161,8 +185,8 @@ def _visit_filter(walk: _Walk, node: nodes.Filter, _strict: bool, known: frozens
     from airflow_agentic.template.expressions import ENVIRONMENT
 
     if node.name not in ENVIRONMENT.filters:
-        hint = _nearest(node.name, ENVIRONMENT.filters)
-        walk.misuses.append(Misuse(f"there is no filter '{node.name}'", node.name, node.lineno, hint))
+        misuse = Misuse(f"there is no filter '{node.name}'", node.name, node.lineno, known=tuple(ENVIRONMENT.filters))
+        walk.misuses.append(misuse)
     for child in node.iter_child_nodes():
         asked = child is node.node and node.name in _DEFAULT_FILTERS
         _visit(walk, child, strict=not asked, known=known)
@@ -172,8 +196,8 @@ def _visit_test(walk: _Walk, node: nodes.Test, _strict: bool, known: frozenset[P
     from airflow_agentic.template.expressions import ENVIRONMENT
 
     if node.name not in ENVIRONMENT.tests:
-        hint = _nearest(node.name, ENVIRONMENT.tests)
-        walk.misuses.append(Misuse(f"there is no test '{node.name}'", node.name, node.lineno, hint))
+        misuse = Misuse(f"there is no test '{node.name}'", node.name, node.lineno, known=tuple(ENVIRONMENT.tests))
+        walk.misuses.append(misuse)
     for child in node.iter_child_nodes():
         asked = child is node.node and node.name in _GUARDING_TESTS
         _visit(walk, child, strict=not asked, known=known)
@@ -213,6 +237,9 @@ def _visit_if(walk: _Walk, node: nodes.If, _strict: bool, known: frozenset[Path]
 def _visit_for(walk: _Walk, node: nodes.For, _strict: bool, known: frozenset[Path]) -> None:
     _visit(walk, node.iter, strict=True, known=known)
     items = _items_of(walk, node.iter)
+    walk.loops += 1
+    if walk.loops > MAX_LOOPS:
+        raise _too_deep(node)
     with _Locals(walk) as names:
         if isinstance(node.target, nodes.Name):
             names[node.target.name] = items
@@ -225,6 +252,7 @@ def _visit_for(walk: _Walk, node: nodes.For, _strict: bool, known: frozenset[Pat
             facts = known | _facts(walk, node.test, True)
         for child in node.body:
             _visit(walk, child, strict=True, known=facts)
+    walk.loops -= 1
     for child in node.else_:
         _visit(walk, child, strict=True, known=known)
 
@@ -238,20 +266,26 @@ def _visit_assign(walk: _Walk, node: nodes.Assign, _strict: bool, known: frozens
 
 
 def _visit_block_assign(walk: _Walk, node: nodes.AssignBlock, _strict: bool, known: frozenset[Path]) -> None:
-    for child in node.body:
-        _visit(walk, child, strict=True, known=known)
-    for name in node.target.find_all(nodes.Name):
-        walk.locals[name.name] = _Local(None)
+    reads = tuple(dict.fromkeys(path for child in node.body for path in _reads_of(walk, child, known)))
+    if node.filter is not None:
+        _visit(walk, node.filter, strict=True, known=known)
+    walk.locals.update({name: _Local(None, reads) for name in _names(node.target)})
 
 
 def _visit_with(walk: _Walk, node: nodes.With, _strict: bool, known: frozenset[Path]) -> None:
     values = [(path_of(value, walk.locals), _reads_of(walk, value, known)) for value in node.values]
     with _Locals(walk) as names:
         for target, (path, reads) in zip(node.targets, values, strict=True):
-            for name in target.find_all(nodes.Name):
-                names[name.name] = _Local(path if isinstance(target, nodes.Name) else None, reads)
+            for name in _names(target):
+                names[name] = _Local(path if isinstance(target, nodes.Name) else None, reads)
         for child in node.body:
             _visit(walk, child, strict=True, known=known)
+
+
+def _names(target: nodes.Node) -> list[str]:
+    """The names that an assignment's target brings in."""
+    found = [target] if isinstance(target, nodes.Name) else target.find_all(nodes.Name)
+    return [name.name for name in found]
 
 
 def _visit_macro(walk: _Walk, node: nodes.Macro | nodes.CallBlock, _strict: bool, known: frozenset[Path]) -> None:
@@ -299,6 +333,7 @@ def _visit_output(walk: _Walk, node: nodes.Output, _strict: bool, known: frozens
 
 def _visit_refused(walk: _Walk, node: nodes.Node, _strict: bool, _known: frozenset[Path]) -> None:
     word = {"FromImport": "from", "Extends": "extends", "Include": "include", "Import": "import", "Block": "block"}
+    word["ScopedEvalContextModifier"] = "autoescape"
     name = word.get(type(node).__name__, type(node).__name__.lower())
     walk.misuses.append(Misuse(f"'{{% {name} %}}' is not part of the language", name, node.lineno))
 
@@ -320,6 +355,7 @@ _VISITORS: dict[type[nodes.Node], Any] = {
     nodes.Call: _visit_call,
     nodes.Output: _visit_output,
     **dict.fromkeys((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block), _visit_refused),
+    nodes.ScopedEvalContextModifier: _visit_refused,
 }
 
 
@@ -350,6 +386,9 @@ def _facts(walk: _Walk, test: nodes.Node, outcome: bool) -> frozenset[Path]:
             path = path_of(test.node, walk.locals)
             return frozenset() if path is None else frozenset((path,))
         return frozenset()
+    if isinstance(test, nodes.Filter) and test.name in _DEFAULT_FILTERS and outcome and test.node is not None:
+        falsy = all(isinstance(part, nodes.Const) and not part.value for part in test.args[:1])
+        return _facts(walk, test.node, True) if falsy and not test.kwargs else frozenset()
     path = path_of(test, walk.locals)
     return frozenset((path,)) if path is not None and outcome else frozenset()
 
@@ -393,9 +432,3 @@ def _is_filter(name: str) -> bool:
     from airflow_agentic.template.expressions import ENVIRONMENT
 
     return name in ENVIRONMENT.filters
-
-
-def _nearest(name: str, known: Mapping[str, object]) -> str | None:
-    from airflow_agentic.template.hints import did_you_mean
-
-    return did_you_mean(name, known)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ import yaml
 from yaml._yaml import CParser
 
 from airflow_agentic.errors import TemplateError
-from airflow_agentic.template.problems import Problem
+from airflow_agentic.template.bounds import MAX_DEPTH, MAX_NODES, refuse_excess
+from airflow_agentic.template.problems import Problem, Problems
 from airflow_agentic.template.quoting import quoting_hint
 
 if TYPE_CHECKING:
@@ -28,16 +29,12 @@ if TYPE_CHECKING:
 #: A path into the data: keys and indexes.
 Loc = tuple[str | int, ...]
 
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 60
-MAX_NODES = 100_000
-#: libyaml's composer recurses: 10,000 levels were fine, 30,000 ended the process.
-_COMPOSER_DEPTH = 3_000
+#: Of a template's file.
+MAX_BYTES = 500_000
 
 _PLAIN = "plain"
 _TEXT = "text"
-_CORE_TAG = "tag:yaml.org,2002:"
-_KEPT_TAGS = {_CORE_TAG + "str": _TEXT, _CORE_TAG + "map": _PLAIN, _CORE_TAG + "seq": _PLAIN}
+_KEPT_TAGS = frozenset((_PLAIN, _TEXT, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))))
 
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
@@ -75,6 +72,9 @@ class Source:
     path: str
     text: str
     root: yaml.Node = field(repr=False, compare=False)
+    _by_key: dict[int, dict[Any, tuple[yaml.Node | None, yaml.Node]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def lines(self) -> list[str]:
@@ -87,6 +87,11 @@ class Source:
         for line in self.lines:
             starts.append(starts[-1] + len(line) + 1)
         return starts
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Line and column (from 1) of an offset. Marks have lines too, but YAML also counts U+2028 and others."""
+        line = bisect_right(self._starts, index)
+        return line, index - self._starts[line - 1] + 1
 
     def problem(self, code: str, message: str, loc: Loc = (), *, hint: str | None = None, **more: Any) -> Problem:
         """
@@ -117,22 +122,37 @@ class Source:
         """
         key_node, node = self._find(loc)
         chosen = key_node if key and key_node is not None else node
+        line, column = self.place(chosen.start_mark.index)
         if text_line is not None and getattr(node, "style", None) in ("|", ">"):
-            line = min(node.start_mark.line + text_line, len(self.lines) - 1)
-            return line + 1, len(self.lines[line]) - len(self.lines[line].lstrip()) + 1
+            shown = self.lines[min(line - 1 + text_line, len(self.lines) - 1)]
+            return min(line + text_line, len(self.lines)), len(shown) - len(shown.lstrip()) + 1
         if needle is not None:
-            found = self._search(node, needle)
-            if found is not None:
-                return found
-        return chosen.start_mark.line + 1, chosen.start_mark.column + 1
+            return self._search(node, needle) or (line, column)
+        return line, column
 
     def _find(self, loc: Loc) -> tuple[yaml.Node | None, yaml.Node]:
         key_node, node = None, self.root
         for part in loc:
-            found = _child(node, part)
+            found = self._children(node).get(part if isinstance(node, yaml.SequenceNode) else str(part))
             if found is not None:
                 key_node, node = found
         return key_node, node
+
+    def _children(self, node: yaml.Node) -> dict[Any, tuple[yaml.Node | None, yaml.Node]]:
+        """A node's key nodes and nodes by key or index, each mapping's merged ones after its own."""
+        if id(node) not in self._by_key:
+            children: dict[Any, tuple[yaml.Node | None, yaml.Node]] = {}
+            self._by_key[id(node)] = children
+            if isinstance(node, yaml.SequenceNode):
+                children.update((index, (None, child)) for index, child in enumerate(node.value))
+            elif isinstance(node, yaml.MappingNode):
+                pairs = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+                for key, value in pairs:
+                    children.setdefault(key.value, (key, value))
+                for part in (part for key, value in pairs if key.value == "<<" for part in _merged(value)):
+                    for name, found in self._children(part).items():
+                        children.setdefault(name, found)
+        return self._by_key[id(node)]
 
     def _search(self, node: yaml.Node, needle: str) -> tuple[int, int] | None:
         """Where ``needle`` stands as a whole word in the node's own text, rather at the start of a path."""
@@ -140,10 +160,7 @@ class Source:
         start, end = node.start_mark.index, node.end_mark.index
         found = re.compile(rf"(?<![\w.]){pattern}(?!\w)").search(self.text, start, end)
         found = found or re.compile(rf"(?<!\w){pattern}(?!\w)").search(self.text, start, end)
-        if found is None:
-            return None
-        line = bisect_right(self._starts, found.start())
-        return line, found.start() - self._starts[line - 1] + 1
+        return None if found is None else self.place(found.start())
 
 
 def read_source(path: Path, shown: str | None = None) -> Source:
@@ -157,8 +174,9 @@ def read_source(path: Path, shown: str | None = None) -> Source:
         if path.stat().st_size > MAX_BYTES:
             raise _file_error("AGT103", f"the file is larger than {MAX_BYTES:,} bytes", shown)
         data = path.read_bytes()
-    except OSError as error:
-        raise _file_error("AGT101", f"the file can't be read: {error.strerror or error}", shown) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise _file_error("AGT101", f"the file can't be read: {reason}", shown) from None
     return parse_source(decode(data, shown), shown)
 
 
@@ -169,15 +187,21 @@ def decode(data: bytes, shown: str) -> str:
     :raises TemplateError: they are not UTF-8.
     """
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return _one_line_end(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", "replace")
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        before = _one_line_end(data[: error.start].decode("utf-8-sig", "replace"))
         message = f"the file is not UTF-8 (byte 0x{data[error.start]:02x})"
-        hint = "save it as UTF-8"
-        raise TemplateError(
-            [Problem(code="AGT102", message=message, path=shown, line=line, column=column, hint=hint)]
-        ) from None
+        raise TemplateError([_after(before, "AGT102", message, shown, hint="save it as UTF-8")]) from None
+
+
+def _one_line_end(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _after(before: str, code: str, message: str, shown: str, hint: str | None = None) -> Problem:
+    """A problem that stands right after some text."""
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    return Problem(code=code, message=message, path=shown, line=line, column=column, hint=hint)
 
 
 def parse_source(text: str, shown: str) -> Source:
@@ -187,7 +211,7 @@ def parse_source(text: str, shown: str) -> Source:
     :raises TemplateError: it is not YAML, is empty, or holds more than one document.
     """
     lines = text.split("\n")
-    _refuse_depth(lines, shown)
+    refuse_excess(text, lines, shown)
     try:
         composer = _Composer(text)
         try:
@@ -195,12 +219,12 @@ def parse_source(text: str, shown: str) -> Source:
         finally:
             composer.dispose()
     except yaml.MarkedYAMLError as error:
-        raise _yaml_error(error, lines, shown) from None
+        raise _yaml_error(error, text, lines, shown) from None
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        # Its position counts bytes.
+        before = text.encode()[: error.position].decode(errors="ignore")
         message = f"the character U+{int(error.character):04X} is not allowed in YAML"
-        raise TemplateError([Problem(code="AGT102", message=message, path=shown, line=line, column=column)]) from None
+        raise TemplateError([_after(before, "AGT102", message, shown)]) from None
     if root is None:
         raise _file_error("AGT104", "the file is empty", shown, hint="airflow-agentic new NAME writes a starter")
     return Source(shown, text, root)
@@ -217,46 +241,48 @@ class _Builder:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = Problems()
         self._made: dict[int, tuple[Any, int]] = {}
         self._open: set[int] = set()
         self._nodes = 0
 
     def build(self, node: yaml.Node, depth: int) -> Any:
-        made = self._made.get(id(node))
-        if made is not None:
-            self._count(node, made[1])
-            return made[0]
-        before = self._nodes
-        self._count(node, 1)
-        if node.tag not in (_PLAIN, _TEXT) and node.tag not in _KEPT_TAGS:
+        self._nodes += 1
+        if node.tag not in _KEPT_TAGS:
             self._report("AGT111", node, f"the tag {node.tag} is not allowed", "write a plain value")
             return None
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
+            return node.value if node.tag != _PLAIN else self._scalar(node)
+        made = self._made.get(id(node))
+        if made is not None:
+            self._nodes += made[1] - 1
+            self._refuse_bomb(node)
+            return made[0]
+        before = self._nodes
+        value = self._collection(node, depth)
+        self._made[id(node)] = value, self._nodes - before + 1
+        return value
+
+    def _collection(self, node: yaml.CollectionNode, depth: int) -> Any:
+        self._refuse_bomb(node)
         if depth >= MAX_DEPTH or id(node) in self._open:
             text = "a value contains itself" if id(node) in self._open else f"nested deeper than {MAX_DEPTH} levels"
             raise TemplateError([self._problem("AGT105", node, text)])
         self._open.add(id(node))
-        value = (
-            self._mapping(node, depth)
-            if isinstance(node, yaml.MappingNode)
-            else [self.build(child, depth + 1) for child in node.value]
-        )
+        if isinstance(node, yaml.MappingNode):
+            value: Any = self._mapping(node, depth)
+        else:
+            value = [self.build(child, depth + 1) for child in node.value]
         self._open.discard(id(node))
-        self._made[id(node)] = value, self._nodes - before
         return value
 
-    def _count(self, node: yaml.Node, size: int) -> None:
-        self._nodes += size
+    def _refuse_bomb(self, node: yaml.Node) -> None:
         if self._nodes > MAX_NODES:
             message = f"the file holds more than {MAX_NODES:,} values (aliases expanded)"
             raise TemplateError([self._problem("AGT106", node, message)])
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text = node.value
-        if node.tag != _PLAIN:
-            return text
         if text in _WORDS:
             return _WORDS[text]
         if text[0] not in _FIRST:
@@ -300,33 +326,20 @@ class _Builder:
                 merged.setdefault(key, value)
 
     def _line(self, node: yaml.Node) -> str:
-        return self.source.lines[node.start_mark.line]
+        return self.source.lines[self.source.place(node.start_mark.index)[0] - 1]
 
     def _problem(self, code: str, node: yaml.Node, message: str, hint: str | None = None) -> Problem:
-        mark = node.start_mark
-        return self.source.problem_at(code, message, mark.line + 1, mark.column + 1, hint=hint)
+        line, column = self.source.place(node.start_mark.index)
+        return self.source.problem_at(code, message, line, column, hint=hint)
 
     def _report(self, code: str, node: yaml.Node, message: str, hint: str | None = None) -> None:
         self.problems.append(self._problem(code, node, message, hint))
 
 
-def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
-    if isinstance(node, yaml.SequenceNode):
-        if isinstance(part, int) and 0 <= part < len(node.value):
-            return None, node.value[part]
-        return None
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    for key_node, value_node in node.value:
-        if isinstance(key_node, yaml.ScalarNode) and key_node.value == str(part):
-            return key_node, value_node
-    for key_node, value_node in node.value:
-        if isinstance(key_node, yaml.ScalarNode) and key_node.value == "<<":
-            for part_node in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
-                found = _child(part_node, part)
-                if found is not None:
-                    return found
-    return None
+def _merged(node: yaml.Node) -> list[yaml.Node]:
+    """The mappings that a ``<<`` names."""
+    parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    return [part for part in parts if isinstance(part, yaml.MappingNode)]
 
 
 def _finite(number: float) -> float:
@@ -335,47 +348,22 @@ def _finite(number: float) -> float:
     return number
 
 
-def _refuse_depth(lines: Sequence[str], shown: str) -> None:
-    """Refuse what would overflow the composer's stack, before it is composed."""
-    flow = 0
-    for number, line in enumerate(lines, 1):
-        compact = len(line) - len(line.lstrip(" -?"))
-        flow = max(0, flow + line.count("[") + line.count("{") - line.count("]") - line.count("}"))
-        if compact > 2 * _COMPOSER_DEPTH or flow > _COMPOSER_DEPTH:
-            column = min(len(line), 2 * _COMPOSER_DEPTH) or 1
-            message = f"nested deeper than {MAX_DEPTH} levels"
-            raise TemplateError(
-                [Problem(code="AGT105", message=message, path=shown, line=number, column=column, source_line=line)]
-            )
-
-
 def _file_error(code: str, message: str, shown: str, hint: str | None = None) -> TemplateError:
     return TemplateError([Problem(code=code, message=message, path=shown, line=1, column=1, hint=hint)])
 
 
-def _yaml_error(error: yaml.MarkedYAMLError, lines: Sequence[str], shown: str) -> TemplateError:
+def _yaml_error(error: yaml.MarkedYAMLError, text: str, lines: Sequence[str], shown: str) -> TemplateError:
     """Libyaml's words, with the hint of the quoting accident that caused them where it is a known one."""
     mark = error.problem_mark or error.context_mark
-    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
-    started = error.context_mark.line if error.context_mark is not None else None
-    hint = quoting_hint(line)
-    if hint is None and started is not None and mark is not None and mark.line != started < len(lines):
-        hint = quoting_hint(lines[started])
-    if "expected a single document" in str(error):
-        hint = "a file holds one template: remove the '---'"
     message = f"not YAML: {error.problem or error.context}"
     if error.problem and error.context:
         message += f" ({error.context})"
-    return TemplateError(
-        [
-            Problem(
-                code="AGT110",
-                message=message,
-                path=shown,
-                line=mark.line + 1 if mark is not None else 1,
-                column=mark.column + 1 if mark is not None else 1,
-                source_line=line,
-                hint=hint,
-            )
-        ]
-    )
+    problem = _after(text[: mark.index] if mark is not None else "", "AGT110", message, shown)
+    line = lines[problem.line - 1]
+    hint = quoting_hint(line)
+    if hint is None and error.context_mark is not None:
+        started = text.count("\n", 0, error.context_mark.index)
+        hint = quoting_hint(lines[started]) if started + 1 != problem.line else None
+    if "expected a single document" in str(error):
+        hint = "a file holds one template: remove the '---'"
+    return TemplateError([replace(problem, source_line=line, hint=hint)])

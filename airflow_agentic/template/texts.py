@@ -75,6 +75,8 @@ def analyse_text(key: TextKey) -> Analysis:
         return Analysis(*analyse(parse(expression)))
     except ExpressionError as error:
         return Analysis([], [], error)
+    except RecursionError:
+        return Analysis([], [], ExpressionError("the expression is nested too deeply", key.text[:80]))
 
 
 def stage_texts(stage: Stage, source: Source) -> Iterator[TextKey]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template.expressions import is_text
+from airflow_agentic.template.hints import did_you_mean
 
 if TYPE_CHECKING:
     from airflow_agentic.template.checks import Checking
@@ -34,7 +35,8 @@ def check_misuse(checking: Checking) -> None:
     """Every filter, test and function exists, and nothing reaches out of the template."""
     for key, analysis in checking.texts:
         for misuse in analysis.misuses:
-            checking.report_text("AGT302", misuse.message, key, needle=misuse.needle, hint=misuse.hint)
+            hint = misuse.hint or did_you_mean(misuse.needle or "", misuse.known)
+            checking.report_text("AGT302", misuse.message, key, needle=misuse.needle, hint=hint)
 
 
 def check_braces(checking: Checking) -> None:
