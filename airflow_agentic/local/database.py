@@ -25,6 +25,8 @@ from airflow_agentic.local.settings import without_airflow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Seconds.
+_LOCK_TIMEOUT = 60
 _INITIALIZE = "from airflow.utils.db import initdb; initdb()"
 
 
@@ -60,8 +62,13 @@ def migrate(database: Path) -> None:
 
 
 def database_url(file: Path) -> str:
-    """The SQLAlchemy URL of an SQLite file."""
-    return f"sqlite:///{file}"
+    """
+    The SQLAlchemy URL of an SQLite file.
+
+    Airflow's processes wait for each other's writes; the default of 5 s is not enough on a busy machine, and ends in
+    “database is locked”.
+    """
+    return f"sqlite:///{file}?timeout={_LOCK_TIMEOUT}"
 
 
 def _migrated_database(cache: Path) -> Path:
