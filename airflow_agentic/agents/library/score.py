@@ -60,35 +60,28 @@ def score(
     :raises FinalError: the input is not of this form.
     """
     topic, body = topic_given(topic), _body(text)
-    statements = _statements(body)
+    statements, words = _statements(body), count_words(body)
     numbers = _numbers(mappings_given(citations, "citations"))
-    words = count_words(body)
-    missing = _missing(topic, [str(theme) for theme in list_given(themes, "themes")], body)
-    coverage = _coverage(topic, [str(theme) for theme in list_given(themes, "themes")], missing)
+    names = [str(theme) for theme in list_given(themes, "themes")]
+    missing = _missing(topic, names, body)
     uncited = [statement for statement in statements if not set(statement.numbers) & numbers]
     repeated = _repeated(statements)
     figures: dict[str, float | None] = {
-        "coverage": coverage,
+        "coverage": _coverage(topic, names, missing),
         "citation_density": _share(len(statements) - len(uncited), len(statements)),
         "redundancy": _share(len(repeated), len(statements)),
         "length": _length(words, min_words, max_words),
         "support": _support(check),
     }
     problems = [
-        *_about_coverage(missing),
+        *[f"The brief says nothing about {name}." for name in missing],
         *_about_citations(uncited, statements, numbers),
         *[f"“{_shortened(again)}” repeats “{_shortened(first)}”: keep one of them." for again, first in repeated],
         *_about_length(words, min_words, max_words),
         *[str(problem) for problem in list_given((check or {}).get("problems"), "check.problems")],
     ]
-    return {
-        "score": _total(figures),
-        **figures,
-        "problems": problems,
-        "words": words,
-        "statements": len(statements),
-        "missing_themes": missing,
-    }
+    counts = {"words": words, "statements": len(statements), "missing_themes": missing}
+    return {"score": _total(figures), **figures, "problems": problems, **counts}
 
 
 def _body(text: Any) -> str:
@@ -164,10 +157,6 @@ def _support(check: Any) -> float | None:
 def _total(figures: Mapping[str, float | None]) -> float:
     good = {name: 1 - value if name == "redundancy" else value for name, value in figures.items() if value is not None}
     return round(sum(_WEIGHTS[name] * value for name, value in good.items()) / sum(_WEIGHTS[name] for name in good), 4)
-
-
-def _about_coverage(missing: Sequence[str]) -> list[str]:
-    return [f"The brief says nothing about {name}." for name in missing]
 
 
 def _about_citations(uncited: Sequence[_Statement], statements: Sequence[_Statement], numbers: set[int]) -> list[str]:

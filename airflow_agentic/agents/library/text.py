@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.agents.library._given import Source, list_given, sources_given
+from airflow_agentic.agents.library._given import Source, sources_given
 from airflow_agentic.agents.library.prose.quality import is_telling
 from airflow_agentic.agents.library.prose.relevance import relevance
 from airflow_agentic.agents.library.prose.sentences import Sentence, sentences
@@ -88,22 +88,6 @@ def key_themes(
         for key in chosen
     ]
     return {"themes": [detail["theme"] for detail in details], "details": details}
-
-
-def assign(themes: Sequence[str], text: str) -> list[tuple[int, float]]:
-    """
-    Which of the themes a text belongs to.
-
-    :returns: (number of the theme, share of its words that the text has) for all that share at least half, best first.
-    """
-    present = set(stems(text))
-    shares = []
-    for number, theme in enumerate(list_given(themes, "themes")):
-        wanted = set(stems(theme))
-        share = len(wanted & present) / len(wanted) if wanted else 0.0
-        if share >= 0.5:
-            shares.append((number, share))
-    return sorted(shares, key=lambda entry: (-entry[1], entry[0]))
 
 
 def _phrases(given: Sequence[Source], topic: str) -> dict[tuple[str, ...], _Phrase]:

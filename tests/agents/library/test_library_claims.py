@@ -7,7 +7,7 @@ from support.library_sources import source, sources
 
 from airflow_agentic.agents.library.claims import extract
 from airflow_agentic.agents.library.rank import passages
-from airflow_agentic.agents.library.text import assign, key_themes
+from airflow_agentic.agents.library.text import key_themes
 from airflow_agentic.errors import FinalError
 
 
@@ -126,9 +126,3 @@ def test_themes_need_something_to_read() -> None:
 def test_themes_do_not_overlap() -> None:
     text = "Retry delay matters. Retry delay settings matter. The retry delay settings of a task matter to all tasks."
     assert len(key_themes(text)["themes"]) == 1
-
-
-def test_assigning_themes() -> None:
-    themes = ["retry delay", "email alerts", "delay"]
-    assert assign(themes, "The delay of a retry") == [(0, 1.0), (2, 1.0)]
-    assert assign(themes, "An alert") == [(1, 0.5)]
