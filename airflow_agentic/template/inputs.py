@@ -28,7 +28,7 @@ _SCHEMA_KEYS = frozenset(
 )
 _TYPES = (*("string", "number", "integer", "boolean", "array", "object", "null"),)
 #: Schemas of these keys only are judged here, because jsonschema costs more to import than a DAG to parse.
-_SIMPLE_KEYS = frozenset(("type", "title", "format", "minLength", "minimum", "maximum", "section"))
+_SIMPLE_KEYS = frozenset(("type", "title", "minLength", "minimum", "maximum", "section"))
 _PYTHON = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
 
 
@@ -47,7 +47,7 @@ def read_inputs(reader: Reader, data: Any) -> dict[str, Input]:
 def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
     if not isinstance(spec, dict) or not _SCHEMA_KEYS.intersection(spec):
         try:
-            return Input(name=name, schema=to_schema(spec, closed=False) or {"type": "string"}, required=True)
+            return Input(name=name, schema=_text_or(to_schema(spec, closed=False)), required=True)
         except ShorthandError as error:
             reader.error("AGT220", error.message, (*loc, *error.loc), error.hint)
             return Input(name=name, schema={}, required=True)
@@ -70,6 +70,11 @@ def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
     )
 
 
+def _text_or(schema: dict[str, Any] | None) -> dict[str, Any]:
+    """A shorthand's schema, where ``text`` is nothing but a string."""
+    return {"type": "string"} if schema is None else schema
+
+
 def _valid_schema(reader: Reader, schema: dict[str, Any], loc: Loc) -> bool:
     if _SIMPLE_KEYS.issuperset(schema) and schema.get("type") in _PYTHON:
         return True
@@ -85,11 +90,18 @@ def _valid_schema(reader: Reader, schema: dict[str, Any], loc: Loc) -> bool:
 
 def _check_default(reader: Reader, schema: dict[str, Any], value: Any, loc: Loc) -> None:
     kind = _PYTHON.get(str(schema.get("type")))
-    if kind is not None and {"type", "title", "section"}.issuperset(schema):
-        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))  # type: ignore[arg-type]
-        error = None if fits else f"{value!r} is not of type '{schema['type']}'"
-    else:
-        error = validation_error(schema, value)
-        error = error.removeprefix("$: ") if error is not None else None
+    if kind is not None and _SIMPLE_KEYS.issuperset(schema) and _fits(kind, schema, value):
+        return
+    error = validation_error(schema, value)
     if error is not None:
+        error = error.removeprefix("$: ")
         reader.error("AGT222", f"the default doesn't fit the input: {error}", loc)
+
+
+def _fits(kind: Any, schema: dict[str, Any], value: Any) -> bool:
+    """Whether a value certainly fits a simple schema; whoever doubts asks jsonschema, which also says why not."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        return False
+    if isinstance(value, str):
+        return bool(len(value) >= schema.get("minLength", 0))
+    return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))

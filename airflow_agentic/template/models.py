@@ -105,8 +105,8 @@ class Notifier(Model):
 class Notify(Model):
     """Whom to tell what."""
 
-    on_failure: list[Notifier] = []
-    on_success: list[Notifier] = []
+    on_failure: list[Notifier] = Field(default_factory=list)
+    on_success: list[Notifier] = Field(default_factory=list)
 
 
 class Deadline(Model):
@@ -160,8 +160,8 @@ class LlmAgent(AgentBase):
     model: str | None = Field(default=None, min_length=1)
     instructions: Text | None = None
     prompt: Text | None = None
-    settings: Mapping = {}
-    tools: list[Mapping] = []
+    settings: Mapping = Field(default_factory=dict)
+    tools: list[Mapping] = Field(default_factory=list)
 
 
 class HttpAgent(AgentBase):
@@ -171,7 +171,7 @@ class HttpAgent(AgentBase):
     connection: str = Field(min_length=1)
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     endpoint: Text = "/"
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
     select: str | None = Field(default=None, min_length=1)
 
 
@@ -206,8 +206,8 @@ class Flow(Model):
     """When a stage runs."""
 
     description: str | None = None
-    needs: Names = []
-    after: Names = []
+    needs: Names = Field(default_factory=list)
+    after: Names = Field(default_factory=list)
     when: Expression | None = None
 
 
@@ -253,18 +253,18 @@ class TemplateModel(Model):
     description: str | None = None
     doc: str | None = None
     owner: str | None = Field(default=None, min_length=1)
-    tags: list[str] = []
+    tags: list[str] = Field(default_factory=list)
     schedule: Any = None
     start_date: str | None = None
     catchup: bool = False
     max_active_runs: int | None = Field(default=None, ge=1)
     run_timeout: Duration | None = None
     deadline: Deadline | None = None
-    include: list[str] = []
-    inputs: dict[str, Any] = {}
-    defaults: Defaults = Defaults()
-    agents: dict[str, Any] = {}
+    include: list[str] = Field(default_factory=list)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    defaults: Defaults = Field(default_factory=Defaults)
+    agents: dict[str, Any] = Field(default_factory=dict)
     stages: dict[str, Any]
-    output: dict[str, Any] = {}
+    output: dict[str, Any] = Field(default_factory=dict)
     artifact: Any = None
-    notify: Notify = Notify()
+    notify: Notify = Field(default_factory=Notify)

@@ -263,7 +263,7 @@ class _Builder:
         self._made[id(node)] = value, self._nodes - before + 1
         return value
 
-    def _collection(self, node: yaml.CollectionNode, depth: int) -> Any:
+    def _collection(self, node: yaml.Node, depth: int) -> Any:
         self._refuse_bomb(node)
         if depth >= MAX_DEPTH or id(node) in self._open:
             text = "a value contains itself" if id(node) in self._open else f"nested deeper than {MAX_DEPTH} levels"

@@ -147,7 +147,8 @@ def _object_schema(template: Template, spec: models.MergeStage) -> dict[str, Any
     for name in parts:
         part = template.stages[name]
         agent = template.agents.get(part.agent) if part.agent is not None else None
-        properties[name] = (agent.schema or {"type": "string"}) if agent is not None else {}
+        schema = agent.schema if agent is not None else {}
+        properties[name] = {"type": "string"} if schema is None else schema
     return {"type": "object", "properties": properties, "required": sure}
 
 
