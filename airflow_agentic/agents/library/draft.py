@@ -20,6 +20,7 @@ from airflow_agentic.agents.library._given import (
     topic_given,
 )
 from airflow_agentic.agents.library.prose.likeness import is_same
+from airflow_agentic.agents.library.prose.sentences import spans
 from airflow_agentic.agents.library.prose.words import count_words
 from airflow_agentic.errors import FinalError
 
@@ -99,7 +100,7 @@ class _Brief:
                 self.lines += [f"## {_escaped(title)}", ""]
                 self._list(members)
             else:
-                self.lines.append(" ".join(self._statement(claim, claim.text) for claim in members))
+                self.lines.append(" ".join(self._sentences(claim) for claim in members))
             self.lines.append("")
 
     def _list(self, members: Sequence[Claim]) -> None:
@@ -108,12 +109,17 @@ class _Brief:
         for claim in members:
             subject = _subject(claim)
             if subject and subject == before:
-                self.lines[-1] += f" {self._statement(claim, claim.text.removeprefix(subject))}"
+                self.lines[-1] += f" {_marked(claim.text.removeprefix(subject), self._cite(claim))}"
             else:
-                self.lines.append(f"- {self._statement(claim, claim.text)}")
+                self.lines.append(f"- {_marked(claim.text, self._cite(claim))}")
             before = subject
 
-    def _statement(self, claim: Claim, text: str) -> str:
+    def _sentences(self, claim: Claim) -> str:
+        """The claim as part of a paragraph: each of its sentences is cited, for no item says where it ends."""
+        number = self._cite(claim)
+        return " ".join(_marked(claim.text[start:end], number) for start, end in spans(claim.text, 0, len(claim.text)))
+
+    def _cite(self, claim: Claim) -> int:
         source = self.sources[claim.source]
         number = len(self.citations) + 1
         self.citations.append(
@@ -128,11 +134,7 @@ class _Brief:
                 "offset": claim.offset,
             }
         )
-        body = text.rstrip(".!?…")
-        stop = text[len(body) :] or "."
-        if first := _PLAIN_START.match(body):
-            body = first[0].capitalize() + body[first.end() :]
-        return f"{_escaped(body)} [{number}]{stop}"
+        return number
 
     def references(self) -> str:
         """The list of sources, each with the numbers of what is cited from it."""
@@ -143,6 +145,15 @@ class _Brief:
                 place = f" <{source.uri}>" if re.match(r"https?://[^\s<>]+$", source.uri) else f" `{source.uri}`"
                 lines.append(f"- {_escaped(source.title)}{place if source.uri else ''}: {', '.join(numbers)}")
         return "\n".join(lines)
+
+
+def _marked(text: str, number: int) -> str:
+    """A statement as Markdown, its citation before its full stop."""
+    body = text.rstrip(".!?…")
+    stop = text[len(body) :] or "."
+    if first := _PLAIN_START.match(body):
+        body = first[0].capitalize() + body[first.end() :]
+    return f"{_escaped(body)} [{number}]{stop}"
 
 
 def _subject(claim: Claim) -> str:

@@ -96,6 +96,12 @@ def test_every_statement_of_a_brief_carries_its_citation() -> None:
     assert brief["left_out"] == ["c6", "c7"]
 
 
+def test_each_sentence_of_a_paragraph_is_cited() -> None:
+    claims = [claim("c1", "The retry delay doubles each time. It never exceeds its maximum.")]
+    text = write("t", claims, sources(), lead=["c1"])["text"]
+    assert "The retry delay doubles each time [1]. It never exceeds its maximum [1].\n" in text
+
+
 def test_claims_about_one_name_of_code_share_an_item() -> None:
     claims = [claim("c1", "`Policy`: Base class of policies."), claim("c2", "`Policy`: It decides about each failure.")]
     assert (

@@ -72,10 +72,11 @@ def test_research_brief(notes: str, tmp_path: Path, run_dag: Callable[..., Any])
     output = ran.output()
     assert output["skipped"] == [{"uri": "missing.md", "reason": "there is no such file"}]
     assert output["score"] > 0.8
+    assert not any("has no citation" in problem for problem in output["problems"])
     text = (tmp_path / "artifacts" / "briefs" / "retry-delay.md").read_text()
     assert text.startswith("# Retry delay\n")
     assert "300 seconds unless the task sets it [" in text
-    assert "- Waiting: Waiting" in text
+    assert "## Where to read on\n\n- Waiting\n" in text
     assert "Not read: missing.md (there is no such file)." in text
 
 
