@@ -9,7 +9,7 @@ one that says so.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk import DAG
 
@@ -61,6 +61,3 @@ class BrokenDagInLoader(BrokenDag):
         from airflow.exceptions import SerializationError
 
         raise SerializationError(f"this template is broken:\n\n{self.error}") from None
-
-    def __reduce__(self) -> Any:
-        return type(self), (self.error, self.dag_id)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow.configuration import conf
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
 from airflow_agentic import config
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_agentic.factory.store import VersionStore
+
+log = logging.getLogger(__name__)
 
 #: Seconds. A changed file is dated that much after its refresh: the dag processor parses a file again whose date is
 #: after the end of its last parse, so a parse that was going on during the refresh isn't the last word.
@@ -82,6 +86,7 @@ class TemplateDagBundle(BaseDagBundle):
         if self.version:
             self._fetch(self.version)
         elif self._folder.is_dir():
+            _warn_of_late_dags()
             self.refresh()
         else:
             self._fetch_latest()
@@ -159,6 +164,17 @@ class TemplateDagBundle(BaseDagBundle):
         with contextlib.suppress(OSError, ValueError):
             return dict(json.loads((self.path / _STATE).read_text()))
         return {}
+
+
+def _warn_of_late_dags() -> None:
+    """The one setting without which an edit can go wrong: see :class:`TemplateDagBundle`."""
+    seconds = conf.getint("core", "min_serialized_dag_update_interval")
+    if seconds > 0:
+        log.warning(
+            "[core] min_serialized_dag_update_interval is %d: set it to 0. Until then, a run that is triggered soon "
+            "after edits may have the new template's files with the tasks of an older one, and fails.",
+            seconds,
+        )
 
 
 def _write(files: Mapping[str, bytes], parent: Path) -> Path:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from airflow_agentic import __version__
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.factory.find import as_text
-from airflow_agentic.template.source import MAX_BYTES
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -46,6 +45,8 @@ def code(path: str, content: bytes) -> bytes:
 
     :param path: of the template, relative to its folder.
     """
+    from airflow_agentic.template.source import MAX_BYTES
+
     text = as_text(content)[:MAX_BYTES].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
     shown = " ".join(path.split())
     source = _CODE.format(path=shown, version=__version__, template=_literal(text.rstrip("\n")))

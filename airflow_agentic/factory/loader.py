@@ -102,6 +102,7 @@ def _report(folder: Path, path: str, error: TemplateError) -> None:
 
     from airflow_agentic.factory.broken import BrokenDagInLoader
 
+    log.error("The template %s is broken:\n%s", folder / path, error)
     module = ModuleType("agentic_template")
     module.__file__ = str(folder / path)
     DagContext.autoregistered_dags.add((BrokenDagInLoader(error, path), module))

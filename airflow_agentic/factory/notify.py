@@ -108,9 +108,12 @@ async def tell_missed_deadline(
     :raises Exception: what the last notifier that failed raised, after all were called.
     """
     failure: Exception | None = None
+    run = (context or {}).get("dag_run") or {}
+    # As far as it goes, what Airflow's notifiers find in the context of a callback.
+    known = {**(context or {}), "run_id": run.get("dag_run_id"), "params": {**inputs, **(run.get("conf") or {})}}
     for entry in notify:
         try:
-            await _tell(make_notifier(entry, _deadline_scope(inputs, context or {})), context or {})
+            await _tell(make_notifier(entry, _deadline_scope(known)), known)
         except Exception as error:
             log.exception("The notifier %s failed", entry["notifier"])
             failure = error
@@ -152,11 +155,10 @@ def _deadline(plan: Plan) -> Any:
     )
 
 
-def _deadline_scope(inputs: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+def _deadline_scope(context: Mapping[str, Any]) -> dict[str, Any]:
     from airflow_agentic.agents.base import RunInfo
 
     run = context.get("dag_run") or {}
-    conf = run.get("conf") or {}
     info = RunInfo(
         id=run.get("dag_run_id", ""),
         dag_id=run.get("dag_id", ""),
@@ -164,9 +166,9 @@ def _deadline_scope(inputs: Mapping[str, Any], context: Mapping[str, Any]) -> di
         logical_date=run.get("logical_date"),
         interval_start=run.get("data_interval_start"),
         interval_end=run.get("data_interval_end"),
-        conf=conf,
+        conf=run.get("conf") or {},
     )
-    return {"run": info.as_scope(), "inputs": {**inputs, **conf}}
+    return {"run": info.as_scope(), "inputs": context["params"]}
 
 
 async def _tell(notifier: BaseNotifier, context: Any) -> None:

@@ -98,7 +98,7 @@ def test_the_deadline_is_told_by_the_triggerer(tmp_path: Path) -> None:
     }
     kwargs = json.loads(json.dumps(alert.callback.kwargs))
     asyncio.run(tell_missed_deadline(**kwargs, context=context))
-    assert told(file)[0]["text"] == f"manual 1 {EVIL}"
+    assert told(file) == [{"text": f"manual 1 {EVIL}", "body": f"<p>manual 1 {EVIL}</p>", "footer": "run manual 1"}]
 
 
 def test_both_forms_of_notifiers_and_failures(tmp_path: Path) -> None:
