@@ -65,12 +65,6 @@ RECOMMENDED: tuple[Setting, ...] = (
         value="1",
         why="How often the dag processor asks whether a bundle is due for a refresh: an edit is seen after a second.",
     ),
-    Setting(
-        section="dag_processor",
-        option="refresh_interval",
-        value="1",
-        why="How often a bundle is looked at. Raise it where folders are large or remote.",
-    ),
 )
 
 #: For one machine: SQLite, LocalExecutor.
@@ -91,6 +85,15 @@ SINGLE_MACHINE: tuple[Setting, ...] = (
         option="dags_are_paused_at_creation",
         value="False",
         why="A template that was just dropped into the folder can be triggered at once.",
+    ),
+    Setting(
+        section="dag_processor",
+        option="min_file_process_interval",
+        value="10",
+        why=(
+            "How soon the loader in a dags folder sees a new or an edited template; the default is 30 s. (The template "
+            "bundle sees it at once.)"
+        ),
     ),
 )
 
@@ -118,20 +121,23 @@ def recommended_environment() -> dict[str, str]:
     return {setting.variable: setting.value for setting in (*RECOMMENDED, *SINGLE_MACHINE)}
 
 
-def bundle_list(*, templates: Path | None, dags: Path | None, version_url: str) -> str:
+def bundle_list(*, templates: Path | None, dags: Path | None, version_url: str, list_dags_every: int = 60) -> str:
     """
     The value of ``[dag_processor] dag_bundle_config_list`` that serves two folders.
 
     :param templates: folder whose YAML templates are served by the template bundle.
     :param dags: folder of Python files, the loader among them.
     :param version_url: where the template bundle keeps its versions.
+    :param list_dags_every: seconds between two looks for new Python files. Airflow then forgets the import errors that
+        the loader reported, until it parses the loader again: so this should be longer than
+        ``min_file_process_interval``.
     """
     bundles: list[dict[str, Any]] = []
     if templates is not None:
         kwargs = {"path": str(templates), "version_url": version_url, "refresh_interval": 1}
         bundles.append(_bundle("templates", "airflow_agentic.factory.bundle.TemplateDagBundle", kwargs))
     if dags is not None:
-        kwargs = {"path": str(dags), "refresh_interval": 1}
+        kwargs = {"path": str(dags), "refresh_interval": list_dags_every}
         bundles.append(_bundle("dags-folder", "airflow.dag_processing.bundles.local.LocalDagBundle", kwargs))
     return json.dumps(bundles)
 

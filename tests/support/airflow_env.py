@@ -62,8 +62,11 @@ class AirflowEnv:
         self._server = LocalAirflow(
             self.home,
             folder=source_roots,
-            bundles=bundle_list(templates=self.templates, dags=self.dags, version_url=str(folder / "versions")),
+            bundles=bundle_list(
+                templates=self.templates, dags=self.dags, version_url=str(folder / "versions"), list_dags_every=1
+            ),
             environment={
+                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
                 "PYTHONPATH": str(TESTS),
                 "AIRFLOW__AGENTIC__TRACE_URL": self.trace_url,
                 "AIRFLOW__AGENTIC__ARTIFACT_URL": str(self.artifacts),
