@@ -20,11 +20,12 @@ from urllib.parse import quote
 
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.text import Text
 
 from airflow_agentic.cli.progress import Progress
 from airflow_agentic.cli.report import local_path, print_artifacts, print_stages
 from airflow_agentic.errors import AgenticError, RunFailedError
-from airflow_agentic.local.server import USER, LocalAirflow
+from airflow_agentic.local.server import CORE, USER, LocalAirflow
 from airflow_agentic.local.settings import bundle_list
 from airflow_agentic.planning.planner import make_plan
 from airflow_agentic.template.parse import load_template
@@ -42,6 +43,10 @@ FOLDER = PROJECT / ".demo"
 TEMPLATE = PROJECT / "templates" / "research_brief.yaml"
 #: Seconds.
 TIMEOUT = 600.0
+_HINT = """\
+Try it: edit a file in templates/ while its run is going; put another template there, or a broken one; trigger
+key_themes, which the loader in dags/ serves.
+Ctrl-C stops Airflow."""
 
 
 def main() -> int:
@@ -84,6 +89,7 @@ def _demo(console: Console, *, once: bool) -> int:
             "AIRFLOW__AGENTIC__TRACE_URL": str(FOLDER / "trace"),
             "AIRFLOW__AGENTIC__ARTIFACT_URL": str(FOLDER / "artifacts"),
         },
+        components=(*CORE, "triggerer"),
     )
     try:
         run_id = _run(console, airflow, plan)
@@ -99,10 +105,11 @@ def _demo(console: Console, *, once: bool) -> int:
 def _run(console: Console, airflow: LocalAirflow, plan: Plan) -> str:
     """Start Airflow, trigger the template, follow the run; its id."""
     with Progress(plan, console) as progress:
-        progress.note("Starting Airflow: api-server, scheduler, dag processor …")
+        progress.note("Starting Airflow …")
         airflow.start()
         airflow.wait_until_ready()
-        progress.note(f"Airflow is ready at {airflow.url}; waiting for {plan.name} …")
+        console.print(_address(airflow, airflow.url), soft_wrap=True)
+        progress.note(f"Waiting for {plan.name} …")
         _wait_for_dag(airflow, plan.name)
         run_id = airflow.rest.trigger(plan.name)
         progress.note(f"Running {plan.name}")
@@ -127,12 +134,18 @@ def _wait_for_dag(airflow: LocalAirflow, dag_id: str) -> None:
         time.sleep(0.2)
 
 
+def _address(airflow: LocalAirflow, url: str) -> Text:
+    return Text.assemble(
+        "Airflow's UI: ", (url, "bold"), "  user ", (USER, "bold"), " password ", (airflow.password, "bold")
+    )
+
+
 def _show(console: Console, trace: RunTrace) -> None:
     """The brief, then the stages."""
     for artifact in trace.artifacts:
         text = Path(local_path(artifact["uri"])).read_text(encoding="utf-8")
         console.rule()
-        console.print(Markdown(text) if console.is_terminal else text, markup=False)
+        console.print(Markdown(text) if console.is_terminal else Text(text), soft_wrap=not console.is_terminal)
     console.rule()
     print_stages(console, trace)
     print_artifacts(console, trace)
@@ -141,13 +154,9 @@ def _show(console: Console, trace: RunTrace) -> None:
 def _wait(console: Console, airflow: LocalAirflow, trace: RunTrace) -> None:
     """Leave Airflow running until Ctrl-C."""
     run = f"{airflow.url}/dags/{quote(trace.dag_id)}/runs/{quote(trace.run_id)}"
-    console.print(f"\nAirflow's UI: {run}", soft_wrap=True, style="bold")
-    console.print(f"User {USER}, password {airflow.password}", markup=False, style="bold")
-    console.print(
-        "\nTry it: edit a file in templates/ while its run is going, or put another one there, or a broken one, or one "
-        "into dags/.\nCtrl-C stops Airflow.",
-        soft_wrap=True,
-    )
+    console.print()
+    console.print(_address(airflow, run), soft_wrap=True)
+    console.print(_HINT, style="dim", soft_wrap=True)
     try:
         while True:
             airflow.check()

@@ -2,7 +2,7 @@
 A private Airflow on this machine: api-server, scheduler and dag processor on a free port, with a home of its own.
 
 It differs from ``airflow standalone`` in what it leaves alone (the user's Airflow home, port 8080, the log server's
-port) and in that it never outlives its owner. There is no triggerer: nothing here defers.
+port) and in that it never outlives its owner.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from airflow_agentic.local.rest import RestClient, RestError
 from airflow_agentic.local.settings import clean_environment, recommended_environment, variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-_COMPONENTS = (("api-server",), ("scheduler", "--skip-serve-logs"), ("dag-processor",))
+#: What every Airflow needs. Deadlines are told, and deferred tasks waited for, by a ``triggerer``.
+CORE = ("api-server", "scheduler", "dag-processor")
+#: These would serve logs on a fixed port; the api-server finds them on the disk.
+_SERVING_LOGS = ("scheduler", "triggerer")
 _HOST = "127.0.0.1"
 USER = "admin"
 
@@ -40,6 +43,7 @@ class LocalAirflow:
     :param folder: the folder that its processes, tasks among them, are started in.
     :param bundles: the value of ``[dag_processor] dag_bundle_config_list``.
     :param environment: variables for its processes, over the settings of :mod:`airflow_agentic.local.settings`.
+    :param components: which of Airflow's processes are started.
     :param grace: seconds that its processes have to end before they are killed.
     """
 
@@ -50,10 +54,12 @@ class LocalAirflow:
         folder: Path,
         bundles: str,
         environment: Mapping[str, str] | None = None,
+        components: Sequence[str] = CORE,
         grace: float = 5.0,
     ) -> None:
         self.home = home
         self.folder = folder
+        self._components = components
         self._grace = grace
         self._keeper: subprocess.Popen[bytes] | None = None
         home.mkdir(parents=True, exist_ok=True)
@@ -137,12 +143,8 @@ class LocalAirflow:
 
     def _processes(self) -> list[dict[str, Any]]:
         return [
-            {
-                "command": [sys.executable, "-P", "-m", "airflow", *component],
-                "log": str(self._log_folder / f"{name}.log"),
-            }
-            for component in _COMPONENTS
-            for name in component[:1]
+            {"command": _command(component), "log": str(self._log_folder / f"{component}.log")}
+            for component in self._components
         ]
 
     def _ready(self) -> bool:
@@ -171,6 +173,11 @@ class LocalAirflow:
             "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY", os.environ.get("no_proxy")), _HOST))),
             **more,
         }
+
+
+def _command(component: str) -> list[str]:
+    options = ["--skip-serve-logs"] if component in _SERVING_LOGS else []
+    return [sys.executable, "-P", "-m", "airflow", component, *options]
 
 
 def _database(home: Path) -> Path:
