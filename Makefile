@@ -44,11 +44,12 @@ setup: $(READY)
 
 # uv is several times faster than pip; but only pip knows what this machine's pip configuration says of indexes.
 $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
-	@scripts/python -m venv $(VENV)
+	@test -x $(BIN)/python || scripts/python -m venv $(VENV)
 	@echo "Installing the locked requirements into $(VENV) (less than a minute on a usual connection) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt \
-	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	    || { echo "Once more, with pip (slower) ..."; \
+	         $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt; }
 	@$(BIN)/uv pip install --quiet --offline --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
