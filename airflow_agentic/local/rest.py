@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30.0
 _POLL = 0.3
+#: Seconds before the second and the third time.
+_AGAIN = (0.5, 2.0)
 ENDED = ("success", "failed")
 
 
@@ -49,11 +51,20 @@ class RestClient:
         """
         One call below ``/api/v2``; the reply's JSON, or None where there is none.
 
+        A question (GET) that gets no answer, or that the server failed at, is asked again twice.
+
         :raises RestError: no connection, or a reply of 400 and above.
         """
         if self._token is None:
             self._token = self._request("POST", "/auth/token", self._login)["access_token"]
         target = f"/api/v2{path}" + (f"?{urlencode(query)}" if query else "")
+        for wait in _AGAIN if method == "GET" else ():
+            try:
+                return self._request(method, target, body, token=self._token)
+            except RestError as error:
+                if 400 <= error.status < 500:
+                    raise
+            time.sleep(wait)
         return self._request(method, target, body, token=self._token)
 
     def health(self) -> dict[str, Any]:
@@ -148,7 +159,10 @@ class RestClient:
             raise RestError(f"{method} {path}: {error.code} {reason}", status=error.code) from None
         except (OSError, HTTPException) as error:
             raise RestError(f"{method} {path}: {error}") from None
-        return json.loads(text) if text else None
+        try:
+            return json.loads(text) if text else None
+        except ValueError:
+            raise RestError(f"{method} {path}: the reply is not JSON: {text[:200]!r}") from None
 
 
 def _run_path(dag_id: str, run_id: str) -> str:

@@ -1,0 +1,98 @@
+"""The REST client: what it makes of what a server answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.scripted_server import Reply, ScriptedServer
+
+from airflow_agentic.local import rest
+from airflow_agentic.local.rest import RestClient, RestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = Reply(status=201, body={"access_token": "t0ken"})
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "_AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(rest, "_POLL", 0.01)
+
+
+def _client(server: ScriptedServer) -> RestClient:
+    return RestClient(server.url, user="admin", password="secret")
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    return
+
+
+@pytest.mark.usefixtures("proxied")
+def test_it_logs_in_once_and_past_any_proxy() -> None:
+    with ScriptedServer(TOKEN, Reply(body={"dag_run_id": "r 1"}), Reply(body={"state": "success"})) as server:
+        client = _client(server)
+        assert client.trigger("d", {"a": 1}) == "r 1"
+        assert client.run("d", "r 1/+") == {"state": "success"}
+    login, trigger, run = server.calls
+    assert login.json == {"username": "admin", "password": "secret"}
+    assert (trigger.path, trigger.json) == ("/api/v2/dags/d/dagRuns", {"logical_date": None, "conf": {"a": 1}})
+    assert run.path == "/api/v2/dags/d/dagRuns/r%201%2F%2B"
+    assert trigger.headers["authorization"] == run.headers["authorization"] == "Bearer t0ken"
+
+
+def test_a_question_is_asked_again_when_the_server_fails() -> None:
+    with ScriptedServer(TOKEN, Reply(status=500), Reply(hang_up=True), Reply(body={"is_stale": False})) as server:
+        assert _client(server).has_dag("d")
+    assert len(server.calls) == 4
+
+
+def test_what_would_change_something_is_asked_once() -> None:
+    busy = ScriptedServer(TOKEN, Reply(status=503, body="busy"))
+    with busy as server, pytest.raises(RestError, match="503 busy") as caught:
+        _client(server).trigger("d")
+    assert caught.value.status == 503
+    assert len(server.calls) == 2
+
+
+def test_a_dag_that_isnt_there_or_no_longer() -> None:
+    with ScriptedServer(TOKEN, Reply(status=404), Reply(body={"is_stale": True}), Reply(status=403)) as server:
+        client = _client(server)
+        assert not client.has_dag("d")
+        assert not client.has_dag("d")
+        with pytest.raises(RestError, match="403"):
+            client.has_dag("d")
+
+
+def test_no_server_and_no_json() -> None:
+    with ScriptedServer(TOKEN, Reply(body="<html>")) as server:
+        client = _client(server)
+        with pytest.raises(RestError, match="not JSON"):
+            client.import_errors()
+    with pytest.raises(RestError, match="refused"):
+        client.health()
+
+
+def test_waiting_for_a_run_ends_with_it_or_with_the_timeout() -> None:
+    states = [Reply(body={"state": state}) for state in ("queued", "running", "failed", "running")]
+    seen: list[int] = []
+    with ScriptedServer(TOKEN, *states) as server:
+        client = _client(server)
+        assert client.wait_for_run("d", "r", timeout=10, on_wait=lambda: seen.append(1)) == "failed"
+        assert len(seen) == 3
+        with pytest.raises(RestError, match="still running after 0 s"):
+            client.wait_for_run("d", "r", timeout=0)
+
+
+def test_a_log_is_text() -> None:
+    content = [
+        {"event": "::group::"},
+        {"timestamp": "12:00", "event": "boom", "level": "error", "error": "no"},
+        "plain",
+    ]
+    with ScriptedServer(TOKEN, Reply(body={"content": content})) as server:
+        assert _client(server).log("d", "r", "t") == "::group::\n12:00 boom {'error': 'no'}\nplain"
