@@ -2,8 +2,8 @@
 The main job, end to end, on a real Airflow of its own: ``make demo``.
 
 Serves ``templates/`` by the template bundle and ``dags/`` by the loader, runs ``research_brief``, shows its stages
-while they run and then what came of them, and leaves Airflow's UI running until Ctrl-C. Everything it makes is below
-``.demo``.
+while they run and then what came of them, and leaves Airflow's UI running until Ctrl-C. Everything it makes is in one
+folder, ``.demo``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.assemble import RunTrace
 
 PROJECT = Path(__file__).resolve().parent.parent
-FOLDER = PROJECT / ".demo"
 TEMPLATE = PROJECT / "templates" / "research_brief.yaml"
 #: Seconds.
 TIMEOUT = 600.0
@@ -53,12 +52,15 @@ def main() -> int:
     """Run the demo; 0 when its run succeeded."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--once", action="store_true", help="stop Airflow when the run has ended")
-    once = parser.parse_args().once or not sys.stdout.isatty()
+    parser.add_argument("--folder", type=Path, default=PROJECT / ".demo", help="where everything that it makes goes")
+    arguments = parser.parse_args()
+    once = arguments.once or not sys.stdout.isatty()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False)
     try:
-        with _only_one():
-            return _demo(console, once=once)
+        folder = arguments.folder.absolute()
+        with _only_one_in(folder):
+            return _demo(console, folder, once=once)
     except AgenticError as error:
         console.print(str(error), markup=False, style="red", soft_wrap=True)
     except KeyboardInterrupt:
@@ -67,33 +69,33 @@ def main() -> int:
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
-    FOLDER.mkdir(exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
+def _only_one_in(folder: Path) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise AgenticError("The demo is already running in this folder.") from None
+            raise AgenticError(f"The demo is already running in {folder}.") from None
         yield
 
 
-def _demo(console: Console, *, once: bool) -> int:
+def _demo(console: Console, folder: Path, *, once: bool) -> int:
     plan = make_plan(load_template(TEMPLATE))
     airflow = LocalAirflow(
-        FOLDER / "airflow",
+        folder / "airflow",
         folder=PROJECT,
         bundles=bundle_list(
-            templates=PROJECT / "templates", dags=PROJECT / "dags", version_url=str(FOLDER / "versions")
+            templates=PROJECT / "templates", dags=PROJECT / "dags", version_url=str(folder / "versions")
         ),
         environment={
-            "AIRFLOW__AGENTIC__TRACE_URL": str(FOLDER / "trace"),
-            "AIRFLOW__AGENTIC__ARTIFACT_URL": str(FOLDER / "artifacts"),
+            "AIRFLOW__AGENTIC__TRACE_URL": str(folder / "trace"),
+            "AIRFLOW__AGENTIC__ARTIFACT_URL": str(folder / "artifacts"),
         },
         components=(*CORE, "triggerer"),
     )
     try:
         run_id = _run(console, airflow, plan)
-        trace = assemble(plan.name, run_id, TraceStore(str(FOLDER / "trace")))
+        trace = assemble(plan.name, run_id, TraceStore(str(folder / "trace")))
         _show(console, trace)
         if not once:
             _wait(console, airflow, trace)
