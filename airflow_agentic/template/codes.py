@@ -113,7 +113,7 @@ CODES = (
           draft:
             when: {{ inputs.go }}
         """,
-        (3, 12),
+        (3, 11),
         'Write the expression without braces, or in quotes: `"{{ inputs.go }}"`.',
     ),
     _code(
@@ -129,7 +129,7 @@ CODES = (
         "A wrong merge",
         "`<<` takes a mapping, or a list of mappings.",
         "version: 1\nstages:\n  <<: draft\n",
-        (3, 7),
+        (3, 3),
         "Write `<<: *anchor`.",
     ),
     _code(

@@ -27,14 +27,20 @@ def read_includes(
     agents: dict[str, tuple[Reader, Any]] = {}
     for index, name in enumerate(names):
         loc: Loc = ("include", index)
-        target = (path.parent / name).resolve()
-        if not target.is_relative_to(root.resolve()):
+        if not _is_inside(path.parent / name, root):
             reader.error("AGT212", f"'{name}' lies outside of the templates' folder", loc)
         elif name in files:
             reader.error("AGT212", f"'{name}' is included twice", loc)
         else:
             _read_include(reader, name, path.parent / name, loc, files, agents)
     return files, agents
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except ValueError:
+        return True  # no file has such a name: reading it says so
 
 
 def _read_include(

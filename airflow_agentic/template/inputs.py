@@ -28,8 +28,13 @@ _SCHEMA_KEYS = frozenset(
 )
 _TYPES = (*("string", "number", "integer", "boolean", "array", "object", "null"),)
 #: Schemas of these keys only are judged here, because jsonschema costs more to import than a DAG to parse.
-_SIMPLE_KEYS = frozenset(("type", "title", "minLength", "minimum", "maximum", "section"))
-_PYTHON = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
+_NUMBER = (int, float)
+_SIMPLE_KEYS: dict[str, Any] = {
+    **dict.fromkeys(("type", "title", "section"), str),
+    "minLength": int,
+    **dict.fromkeys(("minimum", "maximum"), _NUMBER),
+}
+_PYTHON: dict[str, Any] = {"string": str, "number": _NUMBER, "integer": int, "boolean": bool}
 
 
 def read_inputs(reader: Reader, data: Any) -> dict[str, Input]:
@@ -49,7 +54,7 @@ def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
         try:
             return Input(name=name, schema=_text_or(to_schema(spec, closed=False)), required=True)
         except ShorthandError as error:
-            reader.error("AGT220", error.message, (*loc, *error.loc), error.hint)
+            reader.error("AGT220", error.message, (*loc, *error.loc), error.hint, key=error.key)
             return Input(name=name, schema={}, required=True)
     for key in spec:
         if key not in _SCHEMA_KEYS and not key.startswith("x-"):
@@ -76,7 +81,7 @@ def _text_or(schema: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _valid_schema(reader: Reader, schema: dict[str, Any], loc: Loc) -> bool:
-    if _SIMPLE_KEYS.issuperset(schema) and schema.get("type") in _PYTHON:
+    if _is_simple(schema):
         return True
     error = schema_error(schema)
     if error is None:
@@ -88,9 +93,16 @@ def _valid_schema(reader: Reader, schema: dict[str, Any], loc: Loc) -> bool:
     return False
 
 
+def _is_simple(schema: dict[str, Any]) -> bool:
+    """Whether a schema is certainly one, and says little."""
+    if not _SIMPLE_KEYS.keys() >= schema.keys() or not isinstance(schema.get("type"), str):
+        return False
+    right = (isinstance(part, _SIMPLE_KEYS[key]) and not isinstance(part, bool) for key, part in schema.items())
+    return schema["type"] in _PYTHON and all(right) and schema.get("minLength", 0) >= 0
+
+
 def _check_default(reader: Reader, schema: dict[str, Any], value: Any, loc: Loc) -> None:
-    kind = _PYTHON.get(str(schema.get("type")))
-    if kind is not None and _SIMPLE_KEYS.issuperset(schema) and _fits(kind, schema, value):
+    if _is_simple(schema) and _fits(_PYTHON[schema["type"]], schema, value):
         return
     error = validation_error(schema, value)
     if error is not None:

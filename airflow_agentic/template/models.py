@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from airflow_agentic.template import durations
 
+DAG_ID = r"^[A-Za-z0-9_.-]{1,250}$"
 STAGE_NAME = r"^[a-z][a-z0-9_]*$"
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -28,15 +29,19 @@ Duration = Annotated[
         }
     ),
 ]
+#: More than spaces.
+NOT_EMPTY = r"\S"
 #: A text that may hold Jinja.
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(pattern=NOT_EMPTY)]
 #: A bare expression, or one in ``{{ }}``; ``true`` and ``false`` are expressions too.
 Expression = Annotated[
     str,
     BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value),
-    Field(min_length=1),
+    Field(pattern=NOT_EMPTY),
     WithJsonSchema({"type": ["string", "boolean"]}),
 ]
+#: Python says that true and 1.0 are 1, too.
+Version = Annotated[Literal[1], BeforeValidator(lambda value: value if type(value) is int else str(value))]
 #: One name or a list of them.
 Names = Annotated[
     list[str],
@@ -44,6 +49,16 @@ Names = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 Mapping = dict[str, Any]
+
+
+def _agent(value: Any) -> Any:
+    if not isinstance(value, (str, dict)):
+        raise ValueError("write an agent's name, or an agent")
+    return value
+
+
+#: An agent's name, or one written in place.
+AgentRef = Annotated[str | Mapping, BeforeValidator(_agent)]
 
 
 class Model(BaseModel):
@@ -214,7 +229,7 @@ class Flow(Model):
 class AgentStage(Flow, Settings):
     """A stage that an agent works on."""
 
-    agent: str | Mapping | None = None
+    agent: AgentRef | None = None
     prompt: Text | None = None
     input: Mapping | None = None
     accept: Expression | None = None
@@ -248,8 +263,8 @@ class ArtifactSpec(Model):
 class TemplateModel(Model):
     """The top level; ``agents`` and ``stages`` hold one model each, by their kind."""
 
-    version: Literal[1]
-    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]+$", max_length=250)
+    version: Version
+    name: str | None = Field(default=None, pattern=DAG_ID)
     description: str | None = None
     doc: str | None = None
     owner: str | None = Field(default=None, min_length=1)

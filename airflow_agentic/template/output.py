@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TYPES = ("string", "number", "integer", "boolean")
 _ALL_TYPES = (*TYPES, "null", "any")
+#: Keys of a JSON Schema whose values are data.
+_DATA_KEYS = ("const", "default", "enum", "examples")
 _KEY = re.compile(r"[^\s.?]+\??\Z")
 
 
@@ -29,11 +31,13 @@ class ShorthandError(Exception):
     The shorthand is wrong.
 
     :param loc: where in it.
+    :param key: at the key that stands there, not at its value.
     """
 
     message: str
     loc: Loc
     hint: str | None = None
+    key: bool = False
 
 
 def to_schema(shorthand: Any, *, closed: bool) -> dict[str, Any] | None:
@@ -67,10 +71,11 @@ def _object(value: dict[str, Any], closed: bool, loc: Loc) -> dict[str, Any]:
     required = []
     for key, part in value.items():
         if not _KEY.match(key):
-            raise ShorthandError(f"'{key}' can't be a key of an output", (*loc, key), "no spaces, dots or '?' inside")
+            hint = "no spaces, dots or '?' inside"
+            raise ShorthandError(f"'{key}' can't be a key of an output", (*loc, key), hint, key=True)
         name = key.removesuffix("?")
         if name in properties:
-            raise ShorthandError(f"'{name}' is declared twice", (*loc, key))
+            raise ShorthandError(f"'{name}' is declared twice", (*loc, key), key=True)
         properties[name] = _schema(part, closed, (*loc, key))
         if name == key:
             required.append(name)
@@ -81,7 +86,7 @@ def _object(value: dict[str, Any], closed: bool, loc: Loc) -> dict[str, Any]:
 
 
 def _named(text: str, loc: Loc) -> dict[str, Any]:
-    words = [word.strip() for word in text.split("|")]
+    words = list(dict.fromkeys(word.strip() for word in text.split("|")))
     types = [word for word in words if word in _ALL_TYPES]
     if len(types) == len(words):
         if "any" in types:
@@ -101,15 +106,20 @@ def _named(text: str, loc: Loc) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _validator(schema_json: str) -> Any:
     from jsonschema import Draft202012Validator, FormatChecker
+    from referencing.jsonschema import EMPTY_REGISTRY
 
-    return Draft202012Validator(json.loads(schema_json), format_checker=FormatChecker())
+    # With a registry given, nothing is fetched from anywhere.
+    return Draft202012Validator(json.loads(schema_json), format_checker=FormatChecker(), registry=EMPTY_REGISTRY)
 
 
 def validation_error(schema: dict[str, Any], value: Any) -> str | None:
     """Why a value doesn't fit a JSON Schema, with the path to the place; None when it fits."""
     from jsonschema.exceptions import best_match
 
-    error = best_match(_validator(json.dumps(schema)).iter_errors(value))
+    try:
+        error = best_match(_validator(json.dumps(schema)).iter_errors(value))
+    except RecursionError:
+        return "$: the value is nested too deeply, or its schema refers to itself without end"
     if error is None:
         return None
     message = error.message if len(error.message) <= 300 else error.message[:300] + "…"
@@ -117,13 +127,64 @@ def validation_error(schema: dict[str, Any], value: Any) -> str | None:
 
 
 def schema_error(schema: Any) -> tuple[Loc, str] | None:
-    """Why something is no JSON Schema, and where in it; None when it is one."""
+    """Why something is no JSON Schema, or one that can't be used, and where in it; None when it is one."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     validator = Draft202012Validator(Draft202012Validator.META_SCHEMA)
     error = best_match(validator.iter_errors(schema))
-    return None if error is None else (tuple(error.absolute_path), error.message)
+    if error is not None:
+        return tuple(error.absolute_path), error.message
+    return _unusable(schema, schema, ())
+
+
+def _unusable(schema: Any, part: Any, loc: Loc) -> tuple[Loc, str] | None:
+    """The first pattern that is none, or reference that can't be followed, in a part of a schema."""
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        place = (*loc, key)
+        message = None
+        if key == "pattern" and isinstance(value, str):
+            message = _pattern_error(value)
+        elif key == "patternProperties" and isinstance(value, dict):
+            message = next(filter(None, map(_pattern_error, value)), None)
+        elif key in ("$ref", "$dynamicRef") and isinstance(value, str):
+            message = _reference_error(schema, value)
+        if message is not None:
+            return place, message
+        found = None if key in _DATA_KEYS else _unusable(schema, value, place)
+        if found is not None:
+            return found
+    return None
+
+
+def _pattern_error(pattern: str) -> str | None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"'{pattern}' is not a regular expression: {error}"
+    return None
+
+
+def _reference_error(schema: Any, reference: str) -> str | None:
+    if reference != "#" and not reference.startswith("#/"):
+        return f"'{reference}' refers to something outside of the schema: write #/$defs/…"
+    seen = set()
+    while reference not in seen:
+        seen.add(reference)
+        target = schema
+        for name in reference.removeprefix("#").split("/")[1:]:
+            name = name.replace("~1", "/").replace("~0", "~")
+            inside = target.get(name) if isinstance(target, dict) else None
+            if isinstance(target, list) and name.isdigit() and int(name) < len(target):
+                inside = target[int(name)]
+            if inside is None:
+                return f"'{reference}' refers to nothing in the schema"
+            target = inside
+        following = target.get("$ref") if isinstance(target, dict) else None
+        if not isinstance(following, str):
+            return None
+        reference = following
+    return f"'{reference}' refers to itself"
 
 
 @dataclass(frozen=True)
@@ -142,10 +203,12 @@ class Step:
     kind: str = "object"
 
 
-def step(schema: dict[str, Any] | None, key: str) -> Step:
+def step(schema: dict[str, Any] | bool | None, key: str) -> Step:
     """One key (or ``*``, any item) further into what a schema describes. None is the schema of a text."""
     if schema is None:
         return Step("absent", {}, (), "text")
+    if not isinstance(schema, dict):
+        return Step("open", {})
     kinds = schema.get("type")
     kinds = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind != "null"]
     if len(kinds) != 1 or kinds[0] is None or "$ref" in schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def _structure(source: Source, data: Any, path: Path, root: Path, problems: list
         if isinstance(data.get(key), dict):
             keys = unsupported.STAGE if key == "defaults" else unsupported.NOTIFY
             data = {**data, key: reader.refuse_unsupported(data[key], keys, (key,))}
-    spec = reader.model(models.TemplateModel, data, ()) or _empty_spec()
+    spec = reader.model(models.TemplateModel, data, (), version=1, stages={}) or _empty_spec()
     stage_data = reader.mapping(data.get("stages"), ("stages",))
     if data.get("stages") == {}:
         reader.error("AGT207", "a template has at least one stage", ("stages",))
@@ -102,7 +103,7 @@ def _structure(source: Source, data: Any, path: Path, root: Path, problems: list
     stages = _stages(reader, stage_data, spec.defaults, agents)
     return Template(
         source=source,
-        name=spec.name or path.stem,
+        name=_name(reader, data, spec, path),
         spec=spec,
         schedule=read_schedule(reader, spec.schedule),
         inputs=read_inputs(reader, data.get("inputs")),
@@ -111,6 +112,15 @@ def _structure(source: Source, data: Any, path: Path, root: Path, problems: list
         artifacts=read_artifacts(reader, spec.artifact),
         files=files,
     )
+
+
+def _name(reader: Reader, data: dict[str, Any], spec: models.TemplateModel, path: Path) -> str:
+    """The template's own name, or else its file's, which must be one too."""
+    if spec.name is None and "name" not in data and not re.match(models.DAG_ID, path.stem):
+        better = re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).strip("_")
+        message = f"the file's name '{path.stem}' can't be a DAG's id: letters, digits, '_', '-' and '.' only"
+        reader.error("AGT204", message, (), f"write name: {better or 'my_template'}")
+    return spec.name or path.stem
 
 
 def _empty_spec() -> models.TemplateModel:
@@ -135,7 +145,10 @@ def _stages(
             agent = spec.agent if isinstance(spec.agent, str) else defaults.agent
             if isinstance(spec.agent, dict):
                 agent = f"{name}__agent"
-                if spec.agent:
+                if agent in agents:
+                    message = f"the agent '{agent}' has the name of the one written in place in stage '{name}'"
+                    reader.error("AGT211", message, (*loc, "agent"), "rename the other one", key=True)
+                elif spec.agent:
                     _add_agent(reader, agents, agent, spec.agent, (*loc, "agent"))
         stages[name] = Stage(name=name, spec=spec, loc=loc, agent=agent)
     return stages
@@ -143,9 +156,11 @@ def _stages(
 
 def _add_agent(reader: Reader, agents: dict[str, Agent], name: str, data: Any, loc: Loc) -> None:
     spec = read_agent(reader, data, loc)
+    schema: dict[str, Any] | None = {}
     if spec is not None:
         schema = _output_schema(reader, spec, loc)
-        agents[name] = Agent(name=name, spec=spec, schema=schema, source=reader.source, loc=loc)
+    # One that can't be read stays known, so that the stages that name it aren't blamed for its problems.
+    agents[name] = Agent(name=name, spec=spec or models.AgentBase(), schema=schema, source=reader.source, loc=loc)
 
 
 def _output_schema(reader: Reader, spec: models.AgentBase, loc: Loc) -> dict[str, Any] | None:
@@ -157,13 +172,14 @@ def _output_schema(reader: Reader, spec: models.AgentBase, loc: Loc) -> dict[str
         error = schema_error(spec.output_schema)
         if error is not None:
             reader.error("AGT221", f"not a JSON Schema: {error[1]}", (*loc, "output_schema", *error[0]))
+            return {}
         return spec.output_schema
     if spec.output is None:
         return None if is_model else {}
     try:
         return to_schema(spec.output, closed=is_model)
     except ShorthandError as error:
-        reader.error("AGT220", error.message, (*loc, "output", *error.loc), error.hint)
+        reader.error("AGT220", error.message, (*loc, "output", *error.loc), error.hint, key=error.key)
         return {}
 
 

@@ -85,9 +85,15 @@ class Problems(list[Problem]):
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """By file and position; the same problem is said once."""
+    """By file and position; the same problem is said once, and braces without quotes aren't also a wrong value."""
     unique = dict.fromkeys(problems)
-    return sorted(unique, key=lambda problem: (problem.path, problem.line, problem.column, problem.code))
+    braces = {(problem.path, problem.line, problem.column) for problem in unique if problem.code == "AGT113"}
+    kept = [
+        problem
+        for problem in unique
+        if problem.code not in ("AGT204", "AGT208") or (problem.path, problem.line, problem.column) not in braces
+    ]
+    return sorted(kept, key=lambda problem: (problem.path, problem.line, problem.column, problem.code))
 
 
 def _window(line: str, column: int, width: int = 120) -> tuple[str, int]:

@@ -99,10 +99,14 @@ def plain_read(path: str, line: int) -> Reference:
     return Reference(tuple(path.split(".")), False, False, _NOTHING, line)
 
 
-def analyse(tree: nodes.Node) -> tuple[list[Reference], list[Misuse]]:
-    """All reads of a tree, and the Jinja in it that the language doesn't have."""
+def analyse(tree: nodes.Node, *, strict: bool = True) -> tuple[list[Reference], list[Misuse]]:
+    """
+    All reads of a tree, and the Jinja in it that the language doesn't have.
+
+    :param strict: the tree's value is used, and not only asked for its truth.
+    """
     walk = _Walk()
-    _visit(walk, tree, strict=True, known=_NOTHING)
+    _visit(walk, tree, strict=strict, known=_NOTHING)
     return walk.references, walk.misuses
 
 

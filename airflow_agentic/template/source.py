@@ -23,7 +23,7 @@ from airflow_agentic.template.problems import Problem, Problems
 from airflow_agentic.template.quoting import quoting_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 #: A path into the data: keys and indexes.
@@ -118,16 +118,18 @@ class Source:
 
         :param key: of the key instead of its value.
         :param needle: of that path or word inside the value, if it stands there.
-        :param text_line: of that line (from 1) of the value, if it is a block.
+        :param text_line: of that line (from 1) of the value, or of ``needle`` from there on, if it is a block.
         """
         key_node, node = self._find(loc)
         chosen = key_node if key and key_node is not None else node
-        line, column = self.place(chosen.start_mark.index)
+        start = chosen.start_mark.index
+        line, column = self.place(start)
         if text_line is not None and getattr(node, "style", None) in ("|", ">"):
-            shown = self.lines[min(line - 1 + text_line, len(self.lines) - 1)]
-            return min(line + text_line, len(self.lines)), len(shown) - len(shown.lstrip()) + 1
+            line = min(line + text_line, len(self.lines))
+            column = len(self.lines[line - 1]) - len(self.lines[line - 1].lstrip()) + 1
+            start = self._starts[line - 1]
         if needle is not None:
-            return self._search(node, needle) or (line, column)
+            return self._search(needle, start, node.end_mark.index) or (line, column)
         return line, column
 
     def _find(self, loc: Loc) -> tuple[yaml.Node | None, yaml.Node]:
@@ -154,13 +156,34 @@ class Source:
                         children.setdefault(name, found)
         return self._by_key[id(node)]
 
-    def _search(self, node: yaml.Node, needle: str) -> tuple[int, int] | None:
-        """Where ``needle`` stands as a whole word in the node's own text, rather at the start of a path."""
-        pattern = r"\s*\.\s*".join(re.escape(part) for part in needle.split("."))
-        start, end = node.start_mark.index, node.end_mark.index
-        found = re.compile(rf"(?<![\w.]){pattern}(?!\w)").search(self.text, start, end)
-        found = found or re.compile(rf"(?<!\w){pattern}(?!\w)").search(self.text, start, end)
-        return None if found is None else self.place(found.start())
+    def _search(self, needle: str, start: int, end: int) -> tuple[int, int] | None:
+        """Where ``needle`` stands, rather between braces, and rather at the start of a path."""
+        for pattern in _patterns(needle):
+            outside = None
+            for match in pattern.finditer(self.text, start, end):
+                if self._in_braces(start, match.start()):
+                    return self.place(match.start())
+                outside = match.start() if outside is None else outside
+            if outside is not None:
+                return self.place(outside)
+        return None
+
+    def _in_braces(self, start: int, index: int) -> bool:
+        opened = max(self.text.rfind(mark, start, index) for mark in ("{{", "{%"))
+        closed = max(self.text.rfind(mark, start, index) for mark in ("}}", "%}"))
+        return opened > closed
+
+
+def _patterns(needle: str) -> Iterator[re.Pattern[str]]:
+    """How a path may be written: with dots or brackets, behind another path, or by a name that stands for its start."""
+    first, *keys = map(re.escape, needle.split("."))
+    steps = [rf"\s*(?:\.\s*{key}(?!\w)|\[\s*(['\"]){key}\{number}\s*\])" for number, key in enumerate(keys, 1)]
+    path = rf"{first}(?!\w)" + "".join(steps)
+    yield re.compile(rf"(?<![\w.]){path}")
+    yield re.compile(rf"(?<!\w){path}")
+    if keys:
+        yield re.compile(rf"(?<![\w.])\w[\w.]*\.{keys[-1]}(?!\w)")
+        yield re.compile(rf"(?<![\w.]){first}(?!\w)")
 
 
 def read_source(path: Path, shown: str | None = None) -> Source:
@@ -305,10 +328,13 @@ class _Builder:
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self._report("AGT113", key_node, "a key must be a text", quoting_hint(self._line(key_node)))
+                # Of {{ x }}, the first brace.
+                braces = key_node.start_mark.index == node.start_mark.index + 1
+                place = node if braces else key_node
+                self._report("AGT113", place, "a key must be a text", quoting_hint(self._line(key_node)))
                 continue
             if key_node.tag == _PLAIN and key_node.value == "<<":
-                self._merge(merged, value_node, depth)
+                self._merge(merged, key_node, value_node, depth)
                 continue
             if key_node.value in own:
                 self._report("AGT114", key_node, f"the key '{key_node.value}' stands here twice", "remove one of them")
@@ -316,11 +342,11 @@ class _Builder:
             own[key_node.value] = self.build(value_node, depth + 1)
         return {**merged, **own} if merged else own
 
-    def _merge(self, merged: dict[str, Any], node: yaml.Node, depth: int) -> None:
+    def _merge(self, merged: dict[str, Any], sign: yaml.Node, node: yaml.Node, depth: int) -> None:
         """``<<``: the keys of a mapping, or of several, the first one winning."""
         for part in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             if not isinstance(part, yaml.MappingNode):
-                self._report("AGT115", part, "<< takes a mapping, or a list of them", "write <<: *anchor")
+                self._report("AGT115", sign, "<< takes a mapping, or a list of them", "write <<: *anchor")
                 continue
             for key, value in self.build(part, depth + 1).items():
                 merged.setdefault(key, value)

@@ -17,7 +17,7 @@ from airflow_agentic.template.hints import did_you_mean, nearest
 from airflow_agentic.template.template import RESERVED_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from airflow_agentic.template.problems import Problem
     from airflow_agentic.template.source import Loc, Source
@@ -51,6 +51,8 @@ _HINTS = {
     "execution_timeout": "write timeout: (for one attempt)",
     "provide_context": "a callable that has a parameter `run` gets the run",
 }
+#: What stands for keys of a stage that somebody left empty.
+_STAGE_INSTEAD: dict[str, Any] = {"agent": {}, "prompt": "-", "input": None, "when": "true", "accept": "true"}
 _TYPES = {
     "string_type": "must be a text",
     "int_type": "must be a whole number",
@@ -85,10 +87,12 @@ class Reader:
         """Keep a problem; ``more`` as in :meth:`Source.problem`."""
         self.problems.append(self.source.problem(code, message, loc, hint=hint, **more))
 
-    def model(self, kind: type[M], data: Any, loc: Loc) -> M | None:
+    def model(self, kind: type[M], data: Any, loc: Loc, **instead: Any) -> M | None:
         """
-        Data as a model. Its problems are kept, and the model is made of the rest, so that one wrong key doesn't
-        hide what is wrong with the others; None when that can't be.
+        Data as a model. Its problems are kept, and the model is made of the rest, so that one wrong key neither
+        hides what is wrong with the others nor makes something else look wrong; None when that can't be.
+
+        :param instead: values for keys that are wrong or missing.
         """
         if not isinstance(data, dict):
             self.error("AGT204", f"{_quoted(loc)} must be a mapping", loc)
@@ -99,11 +103,20 @@ class Reader:
             errors = failure.errors(include_url=False)
             for error in errors:
                 self._invalid(kind, dict(error), loc)
-        wrong = {error["loc"][0] for error in errors if error["loc"]}
+        rest = data
+        for error in errors:
+            rest = _without(rest, error["loc"][:-1] if error["type"] == "missing" else error["loc"])
         try:
-            return kind.model_validate({key: value for key, value in data.items() if key not in wrong})
+            return kind.model_validate({**instead, **rest})
         except ValidationError:
             return None
+
+    def refuse_empty(self, data: dict[str, Any], instead: Mapping[str, Any], loc: Loc) -> dict[str, Any]:
+        """Report keys with nothing behind them, which somebody forgot, and go on with a value for them."""
+        empty = [key for key in instead if key in data and data[key] in (None, {}, "")]
+        for key in empty:
+            self.error("AGT208", f"'{key}' is empty", (*loc, key), key=data[key] is None)
+        return {**data, **{key: instead[key] for key in empty}} if empty else data
 
     def mapping(self, data: Any, loc: Loc) -> dict[str, Any]:
         """Data if it is a mapping; otherwise a problem, and nothing."""
@@ -132,10 +145,20 @@ class Reader:
             self.unknown_key(last, _keys_at(kind, error["loc"][:-1]), place[:-1])
         elif code == "missing":
             self.error("AGT203", f"the key '{last}' is missing{_in(place[:-1])}", place[:-1])
-        elif code == "string_too_short":
+        elif code == "string_too_short" or error.get("ctx", {}).get("pattern") == models.NOT_EMPTY:
             self.error("AGT208", f"{_quoted(place)} is empty", place)
         else:
             self.error("AGT204", f"{_quoted(place)} {_words(error)}", place)
+
+
+def _without(data: Any, path: tuple[str | int, ...]) -> Any:
+    """A mapping without what stands at a path; what isn't a mapping on the way goes as a whole."""
+    if not path or not isinstance(data, dict) or path[0] not in data:
+        return data
+    key, rest = path[0], path[1:]
+    others = {name: part for name, part in data.items() if name != key}
+    inner = _without(data[key], rest) if rest and isinstance(data[key], dict) else data[key]
+    return others if inner is data[key] else {**others, key: inner}
 
 
 def _keys_at(kind: type[models.Model], path: tuple[str | int, ...]) -> list[str]:
@@ -199,6 +222,7 @@ def read_stage(
         return None
     kind = kinds[0] if kinds else "agent"
     data = reader.refuse_unsupported(data, unsupported.STAGE, loc)
+    data = reader.refuse_empty(data, _STAGE_INSTEAD, loc)
     if kind in unsupported.STAGE_KINDS:
         reader.error("AGT901", f"'{kind}' is not supported yet", (*loc, kind), key=True)
         return None
@@ -210,7 +234,7 @@ def read_stage(
     if kind == "merge":
         data = _refuse_keys_of_agents(reader, data, loc)
         return reader.model(models.MergeStage, data, loc)
-    return reader.model(models.AgentStage, data, loc)
+    return reader.model(models.AgentStage, data, loc, **{key: _STAGE_INSTEAD[key] for key in data if key == "prompt"})
 
 
 def _refuse_keys_of_agents(reader: Reader, data: dict[str, Any], loc: Loc) -> dict[str, Any]:
@@ -237,7 +261,10 @@ def read_agent(reader: Reader, data: Any, loc: Loc) -> models.AgentBase | None:
         reader.error("AGT204", f"there is no agent of type '{kind}'", (*loc, "type"), hint)
         return None
     data = reader.refuse_unsupported(data, unsupported.AGENT if kind == "llm" else (), loc)
-    agent = reader.model(models.AGENTS[kind], data, loc)
+    data = reader.refuse_empty(data, {"prompt": "-", "instructions": "-"}, loc)
+    required = {"connection": "-"} if kind != "python" else {"callable": "module:function"}
+    more = {"prompt": "-"} if kind == "llm" and "prompt" in data else {}
+    agent = reader.model(models.AGENTS[kind], data, loc, **required, **more)
     if isinstance(agent, models.LlmAgent):
         for index, tool in enumerate(agent.tools):
             _read_tool(reader, tool, (*loc, "tools", index))
@@ -247,9 +274,14 @@ def read_agent(reader: Reader, data: Any, loc: Loc) -> models.AgentBase | None:
 def _read_tool(reader: Reader, data: dict[str, Any], loc: Loc) -> None:
     kinds = [key for key in models.TOOLS if key in data]
     if len(kinds) != 1:
-        reader.error("AGT204", "a tool is exactly one of python, mcp and sql", loc)
+        reader.error("AGT204", "a tool is exactly one of python, mcp and sql", loc, _meant(data, models.TOOLS))
         return
     reader.model(models.TOOLS[kinds[0]], data, loc)
+
+
+def _meant(data: dict[str, Any], kinds: Iterable[str]) -> str | None:
+    """A hint for a mapping that should have exactly one of some keys."""
+    return next((hint for key in data if key not in kinds and (hint := did_you_mean(key, kinds))), None)
 
 
 def read_schedule(reader: Reader, data: Any) -> dict[str, Any] | str | None:
@@ -269,7 +301,8 @@ def read_schedule(reader: Reader, data: Any) -> dict[str, Any] | str | None:
         return None
     kinds = [key for key in models.SCHEDULES if key in data]
     if len(kinds) != 1:
-        reader.error("AGT204", f"a schedule is exactly one of {', '.join(models.SCHEDULES)}", loc)
+        message = f"a schedule is exactly one of {', '.join(models.SCHEDULES)}"
+        reader.error("AGT204", message, loc, _meant(data, models.SCHEDULES))
         return None
     model = reader.model(models.SCHEDULES[kinds[0]], data, loc)
     return None if model is None else model.model_dump()

@@ -69,10 +69,11 @@ def analyse_text(key: TextKey) -> Analysis:
     try:
         if not key.expression:
             return Analysis(*analyse(parse(key.text)))
-        expression = "{{" + bare(key.text) + "}}"
-        if whole_expression(expression) is None:
+        expression = whole_expression("{{" + bare(key.text) + "}}")
+        if expression is None:
             raise ExpressionError("not one expression", key.text, 1)
-        return Analysis(*analyse(parse(expression)))
+        # A condition only asks whether its value holds, and what is undefined doesn't.
+        return Analysis(*analyse(expression, strict=key.loc[-1] not in ("when", "accept")))
     except ExpressionError as error:
         return Analysis([], [], error)
     except RecursionError:

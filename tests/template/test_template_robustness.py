@@ -270,9 +270,9 @@ MODEL = "agents: {model: {type: llm, connection: c}}\n"
 HARD_TEXTS = {
     "parentheses": "{{ " + "(" * 100_000,
     "not": "{{ " + "not " * 100_000 + "1 }}",
-    "sums": "{{ " + "1 + " * 30_000 + "1 }}",
-    "dots": "{{ run" + ".a" * 30_000 + " }}",
-    "filters": "{{ 1" + "|int" * 30_000 + " }}",
+    "sums": "{{ " + "1 + " * 10_000 + "1 }}",
+    "dots": "{{ run" + ".a" * 10_000 + " }}",
+    "filters": "{{ 1" + "|int" * 10_000 + " }}",
     "ifs": "{% if a %}" * 20_000,
     "loops": "{% for a in b %}" * 25 + "{% endfor %}" * 25,
     "brackets": "{{ " + "[" * 50_000 + " }}",

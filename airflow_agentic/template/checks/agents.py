@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
-from airflow_agentic.template.hints import did_you_mean
+from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
     from airflow_agentic.template.checks import Checking
 
 
 def check_agents_exist(checking: Checking) -> None:
-    """Every agent that a stage names is declared."""
+    """Every agent that a stage or the defaults name is declared."""
     template = checking.template
-    for stage in template.stages.values():
-        if stage.agent is None or stage.agent in template.agents or not isinstance(stage.spec, models.AgentStage):
-            continue
-        if isinstance(stage.spec.agent, dict):
-            continue
-        loc = (*stage.loc, "agent") if stage.spec.agent is not None else ("defaults", "agent")
-        hint = did_you_mean(stage.agent, template.agents)
-        if hint is None:
-            hint = f"the agents are {', '.join(template.agents)}" if template.agents else "declare it in agents:"
-        checking.report("AGT405", f"there is no agent '{stage.agent}'", loc, hint=hint)
+    declared = [agent.name for agent in template.agents.values() if agent.loc[0] == "agents"]
+    named = [(stage.loc, getattr(stage.spec, "agent", None)) for stage in template.stages.values()]
+    named.append((("defaults",), template.spec.defaults.agent))
+    for loc, name in named:
+        if isinstance(name, str) and name not in declared:
+            hint = did_you_mean(name, declared)
+            if hint is None:
+                hint = f"the agents are {listed(declared)}" if declared else "declare it in agents:"
+            checking.report("AGT405", f"there is no agent '{name}'", (*loc, "agent"), hint=hint)
 
 
 def check_prompts(checking: Checking) -> None:
@@ -37,8 +36,8 @@ def check_prompts(checking: Checking) -> None:
             if stage.spec.prompt is None and agent.spec.prompt is None:
                 message = f"neither the stage nor its agent '{agent.name}' has a prompt"
                 checking.report("AGT411", message, stage.loc, key=True, hint="add prompt: to the stage")
-        elif stage.spec.prompt is not None:
-            message = f"'{agent.name}' is a {agent.spec.type} agent: it takes no prompt"  # type: ignore[attr-defined]
+        elif isinstance(agent.spec, (models.HttpAgent, models.PythonAgent)) and stage.spec.prompt is not None:
+            message = f"'{agent.name}' is a {agent.spec.type} agent: it takes no prompt"
             checking.report("AGT412", message, (*stage.loc, "prompt"), key=True, hint="hand it data in `input`")
 
 

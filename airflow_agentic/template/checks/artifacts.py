@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template.checks.schedule import check_uri
@@ -18,7 +19,8 @@ def check_artifacts(checking: Checking) -> None:
         loc = ("artifact", index) if isinstance(template.spec.artifact, list) else ("artifact",)
         path = artifact.path
         parts = path.replace("\\", "/").split("/")
-        if path.startswith(("/", "\\", "~")) or ".." in parts or "://" in path or (is_text(path) and not parts[-1]):
+        absolute = path.startswith(("/", "\\", "~")) or "://" in path or re.match("[A-Za-z]:", path)
+        if absolute or ".." in parts or (is_text(path) and parts[-1] in ("", ".")):
             message = f"the path '{path}' leaves the artifact store, or names no file"
             checking.report("AGT440", message, (*loc, "path"), hint="write a relative path, such as briefs/brief.md")
         if artifact.asset is not None:

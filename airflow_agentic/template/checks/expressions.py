@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airflow_agentic.template.checks.names import StageSchemas
 from airflow_agentic.template.expressions import is_text
 from airflow_agentic.template.hints import did_you_mean
+from airflow_agentic.template.output import step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_agentic.template.checks import Checking
 
 _PATH = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z_]\w*)*\Z")
@@ -36,20 +40,34 @@ def check_misuse(checking: Checking) -> None:
     for key, analysis in checking.texts:
         for misuse in analysis.misuses:
             hint = misuse.hint or did_you_mean(misuse.needle or "", misuse.known)
-            checking.report_text("AGT302", misuse.message, key, needle=misuse.needle, hint=hint)
+            place = {"needle": misuse.needle, "text_line": misuse.line}
+            checking.report_text("AGT302", misuse.message, key, hint=hint, **place)
 
 
 def check_braces(checking: Checking) -> None:
     """A text that is exactly a stage's path was probably meant to be read."""
-    stages = checking.template.stages
+    schemas = StageSchemas(checking.template)
     for key, _ in checking.texts:
         text = key.text.strip()
         if key.expression or not key.stages or not is_text(text) or not _PATH.match(text):
             continue
-        name = text.split(".")[0]
-        if name in stages and ("." in text or name != text or key.loc[-1] != name):
+        if text != key.loc[-1] and _is_path(schemas, text.split(".")):
             message = f"'{text}' is a plain text here, not the value of the stage"
             checking.report_text("AGT310", message, key, hint=f'write "{{{{ {text} }}}}"', severity="warning")
+
+
+def _is_path(schemas: StageSchemas, path: Sequence[str]) -> bool:
+    """Whether something may stand at a path; ``draft.md`` is the name of a file where ``draft`` is a text."""
+    stage = schemas.template.stages.get(path[0])
+    if stage is None:
+        return False
+    schema = schemas.of(stage)
+    for part in path[1:]:
+        found = step(schema, part)
+        if found.found == "absent":
+            return False
+        schema = found.schema
+    return True
 
 
 CHECKS = (check_syntax, check_misuse, check_braces)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
 from airflow_agentic.template.dependencies import find_cycle
-from airflow_agentic.template.hints import did_you_mean
+from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
     from airflow_agentic.template.checks import Checking
@@ -20,7 +20,11 @@ def check(checking: Checking) -> None:
     cycle = find_cycle(template.dependencies, template.stages)
     if cycle is not None:
         message = f"stages depend on each other in a circle: {' → '.join(reversed(cycle))}"
-        hint = "a way back is a route with back_to, which is not supported yet" if len(cycle) > 2 else "remove the read"
+        hint = (
+            "a way back is a route with back_to, which is not supported yet"
+            if len(cycle) > 2
+            else "a stage can't read or wait for itself"
+        )
         checking.report("AGT410", message, template.stages[cycle[0]].loc, key=True, hint=hint)
         return
     _check_optional(checking, template.optional_stages)
@@ -35,7 +39,7 @@ def _check_stage_names(checking: Checking) -> None:
             named += [(("merge", "from"), name) for name in stage.spec.merge.from_]
         for place, name in named:
             if name not in template.stages:
-                hint = did_you_mean(name, template.stages) or f"the stages are {', '.join(template.stages)}"
+                hint = did_you_mean(name, template.stages) or f"the stages are {listed(template.stages)}"
                 message = f"there is no stage '{name}'"
                 checking.report("AGT401", message, (*stage.loc, *place), needle=name, hint=hint)
 
@@ -72,4 +76,4 @@ def _check_optional(checking: Checking, optional: frozenset[str]) -> None:
                 message = f"'{reference.name}' may not have run"
                 shown = ".".join(reference.path)
                 hint = f"write {shown} | default(…), or … if {reference.name} is defined"
-                checking.report_text("AGT406", message, key, needle=reference.name, hint=hint)
+                checking.report_text("AGT406", message, key, needle=shown, text_line=reference.line, hint=hint)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.template import models, unsupported
-from airflow_agentic.template.hints import did_you_mean
+from airflow_agentic.template.dependencies import find_cycle
+from airflow_agentic.template.hints import did_you_mean, listed
 from airflow_agentic.template.output import step
 from airflow_agentic.template.template import RESERVED_NAMES
 
@@ -37,11 +39,12 @@ ARTIFACT_SCHEMA: dict[str, Any] = {
 
 def check_names(checking: Checking) -> None:
     """Every name that a text reads is one that it may name."""
+    schemas = StageSchemas(checking.template)
     for key, analysis in checking.texts:
         for reference in analysis.references:
             name = reference.name
             if name in key.names or (key.stages and name in checking.template.stages):
-                _check_path(checking, key, reference)
+                _check_path(checking, key, reference, schemas)
             else:
                 _unknown_name(checking, key, reference)
 
@@ -50,23 +53,23 @@ def _unknown_name(checking: Checking, key: TextKey, reference: Reference) -> Non
     name, template = reference.name, checking.template
     if name in unsupported.EXPRESSION_NAMES or (name == "item" and "item" not in key.names):
         message = f"'{name}' exists only in a loop, a fan-out or an error's target, which are not supported yet"
-        checking.report_text("AGT901", message, key, needle=name)
+        checking.report_text("AGT901", message, key, needle=name, text_line=reference.line)
         return
     known = (*(template.stages if key.stages else ()), *key.names)
     if name in template.stages or name in RESERVED_NAMES:
         message = f"'{name}' can't be read here"
-        hint = f"known here: {', '.join(known)}"
+        hint = f"known here: {listed(known)}"
     elif name in template.inputs:
         message, hint = f"there is no stage '{name}'", f"did you mean 'inputs.{name}'?"
         if "inputs" not in key.names:
             hint = "an agent's own text reads its input: pass it in the stage's `input`"
     else:
         message = f"there is no stage '{name}'" if key.stages else f"'{name}' can't be read here"
-        hint = did_you_mean(name, known) or f"known here: {', '.join(known)}"
-    checking.report_text("AGT401", message, key, needle=name, hint=hint)
+        hint = did_you_mean(name, known) or f"known here: {listed(known)}"
+    checking.report_text("AGT401", message, key, needle=name, text_line=reference.line, hint=hint)
 
 
-def _check_path(checking: Checking, key: TextKey, reference: Reference) -> None:
+def _check_path(checking: Checking, key: TextKey, reference: Reference, schemas: StageSchemas) -> None:
     template = checking.template
     if reference.name == "inputs":
         _check_input(checking, key, reference)
@@ -77,9 +80,9 @@ def _check_path(checking: Checking, key: TextKey, reference: Reference) -> None:
             checking, key, reference, ARTIFACT_SCHEMA if template.artifacts else {"type": "object", "properties": {}}, 1
         )
     elif reference.name in template.stages and key.stages:
-        _walk(checking, key, reference, stage_schema(template, template.stages[reference.name]), 1)
+        _walk(checking, key, reference, schemas.of(template.stages[reference.name]), 1)
     elif reference.name == "output" and key.owner in template.stages:
-        _walk(checking, key, reference, stage_schema(template, template.stages[key.owner]), 1)
+        _walk(checking, key, reference, schemas.of(template.stages[key.owner]), 1)
 
 
 def _check_input(checking: Checking, key: TextKey, reference: Reference) -> None:
@@ -88,10 +91,9 @@ def _check_input(checking: Checking, key: TextKey, reference: Reference) -> None
         return
     name = reference.path[1]
     if name not in inputs:
-        hint = did_you_mean(name, inputs) or (
-            f"the inputs are {', '.join(inputs)}" if inputs else "declare it in inputs:"
-        )
-        checking.report_text("AGT402", f"there is no input '{name}'", key, needle=f"inputs.{name}", hint=hint)
+        hint = did_you_mean(name, inputs) or (f"the inputs are {listed(inputs)}" if inputs else "declare it in inputs:")
+        message, needle = f"there is no input '{name}'", f"inputs.{name}"
+        checking.report_text("AGT402", message, key, needle=needle, text_line=reference.line, hint=hint)
         return
     _walk(checking, key, reference, inputs[name].schema, 2)
 
@@ -109,47 +111,60 @@ def _walk(checking: Checking, key: TextKey, reference: Reference, schema: dict[s
             message = (
                 f"'{shown}' has no '{part}'" if found.known else f"'{shown}' is a {found.kind}: it has no '{part}'"
             )
-            hint = did_you_mean(part, found.known) or (f"it has {', '.join(found.known)}" if found.known else None)
+            hint = did_you_mean(part, found.known) or (f"it has {listed(found.known)}" if found.known else None)
             if found.kind == "text" and depth == start:
                 hint = f"read it as a whole: {{{{ {shown} }}}}, or declare an output with keys"
-            checking.report_text("AGT403", message, key, needle=whole, hint=hint)
+            checking.report_text("AGT403", message, key, needle=whole, text_line=reference.line, hint=hint)
             return
         if found.found == "optional" and not reference.copes_without(reference.path[: depth + 1]):
             message = f"'{whole}' may be absent"
-            hint = f"write {whole} | default(…), or guard it: {{% if {whole} %}}"
-            checking.report_text("AGT404", message, key, needle=whole, hint=hint)
+            path = f"….{part}" if "*" in whole else whole
+            hint = f"write {path} | default(…), or guard it: {{% if {path} %}}"
+            checking.report_text("AGT404", message, key, needle=whole, text_line=reference.line, hint=hint)
             return
         schema = found.schema
 
 
-def stage_schema(template: Template, stage: Stage) -> dict[str, Any] | None:
-    """What a stage's output looks like; None for text, empty for anything."""
-    if stage.agent is not None:
-        agent = template.agents.get(stage.agent)
-        return agent.schema if agent is not None else {}
-    spec = stage.spec
-    if not isinstance(spec, models.MergeStage):
-        return {}
-    how = spec.merge.how
-    if how == "object":
-        return _object_schema(template, spec)
-    if how in ("list", "concat", "union"):
-        return {"type": "array"}
-    keys = {"majority": ("value", "votes", "of", "candidates"), "best": ("value", "from")}.get(how)
-    return {} if keys is None else {"type": "object", "properties": {key: {} for key in keys}, "required": list(keys)}
+class StageSchemas:
+    """What the outputs of a template's stages look like."""
 
+    def __init__(self, template: Template) -> None:
+        self.template = template
 
-def _object_schema(template: Template, spec: models.MergeStage) -> dict[str, Any]:
-    """One key per part; a part that may be missing has to be guarded."""
-    parts = [name for name in spec.merge.from_ if name in template.stages]
-    sure = [name for name in parts if spec.merge.require is None and template.stages[name].spec.when is None]
-    properties = {}
-    for name in parts:
-        part = template.stages[name]
-        agent = template.agents.get(part.agent) if part.agent is not None else None
-        schema = agent.schema if agent is not None else {}
-        properties[name] = {"type": "string"} if schema is None else schema
-    return {"type": "object", "properties": properties, "required": sure}
+    def of(self, stage: Stage) -> dict[str, Any] | None:
+        """One stage's; None for text, empty for anything."""
+        if stage.agent is not None:
+            agent = self.template.agents.get(stage.agent)
+            return agent.schema if agent is not None else {}
+        spec = stage.spec
+        if not isinstance(spec, models.MergeStage):
+            return {}
+        how = spec.merge.how
+        if how == "object":
+            return self._of_object(spec)
+        if how in ("list", "concat", "union"):
+            return {"type": "array"}
+        keys = {"majority": ("value", "votes", "of", "candidates"), "best": ("value", "from")}.get(how)
+        return (
+            {} if keys is None else {"type": "object", "properties": {key: {} for key in keys}, "required": list(keys)}
+        )
+
+    def _of_object(self, spec: models.MergeStage) -> dict[str, Any]:
+        """One key per part; a part that may be missing has to be guarded."""
+        parts = [name for name in spec.merge.from_ if name in self.template.stages]
+        sure = [name for name in parts if spec.merge.require is None and name not in self._optional]
+        properties = {}
+        for name in parts:
+            agent = self.template.agents.get(self.template.stages[name].agent or "")
+            schema = agent.schema if agent is not None else {}
+            properties[name] = {"type": "string"} if schema is None else schema
+        return {"type": "object", "properties": properties, "required": sure}
+
+    @cached_property
+    def _optional(self) -> frozenset[str]:
+        """The stages that may not run; none as long as stages depend on each other in a circle."""
+        template = self.template
+        return frozenset() if find_cycle(template.dependencies, template.stages) else template.optional_stages
 
 
 CHECKS = (check_names,)
