@@ -6,6 +6,7 @@ This module is imported before any test, so that Airflow, once imported, never s
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -34,6 +35,7 @@ settings.register_profile("shared", deadline=None, print_blob=True)
 settings.register_profile("ci", parent=settings.get_profile("shared"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "shared")
 
+_begun: set[Path] = set()
 _folder = tempfile.TemporaryDirectory(prefix="airflow-agentic-tests-")
 
 
@@ -57,6 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for group in ("airflow", "run_dag"):
             if group in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the garbage collector forget what earlier modules made: with all of Airflow in memory it doubles times."""
+    if item.path not in _begun:
+        _begun.add(item.path)
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_unconfigure() -> None:

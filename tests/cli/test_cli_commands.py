@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -159,7 +160,7 @@ def test_commands_without_airflow_dont_import_it_and_take_less_than_a_second(fol
 
 
 def test_a_closed_pipe_is_no_traceback(folder):
-    command = f"{sys.executable} -m airflow_agentic.cli.main schema | head -1"
+    command = f"{shlex.quote(sys.executable)} -m airflow_agentic.cli.main schema | head -1"
     done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
     assert done.stdout == "{\n"
     assert done.stderr == ""
