@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_agentic.planning.plan import PlannedTask
     from airflow_agentic.trace.record import Record, RunKey
 
+#: Attributes that ``BaseOperator`` converts when they are set.
+_CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_"))
 #: Airflow's states of a task whose work wasn't done although it should have been.
 FAILED_STATES = ("failed", "upstream_failed")
 
@@ -54,6 +56,18 @@ class PlannedOperator(BaseOperator):
     planned: PlannedTask
     #: of the template, for the records
     digest: str
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """
+        Set an attribute as ``BaseOperator`` does, without what only operators with template fields need.
+
+        Its own method looks for a converter and for XComArgs at each of some sixty attributes, which is a third of
+        what making an operator costs.
+        """
+        if key in _CONVERTED:
+            super().__setattr__(key, value)
+        else:
+            object.__setattr__(self, key, value)
 
     def execute(self, context: Context) -> None:
         """Do the task's work; a failure of ours ends with its message, not with our frames."""
