@@ -16,6 +16,7 @@ What differs from plain Jinja, and why:
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,6 +102,11 @@ class _Environment(SandboxedEnvironment):
             return super().getattr(obj, attribute)
         raise jinja2.TemplateRuntimeError(f"{_kind(obj)} has no field {attribute!r}")
 
+    def is_safe_callable(self, obj: Any) -> bool:
+        """What Jinja itself provides; no value of the scope can be called, whatever it is."""
+        own = isinstance(obj, _JINJA_OBJECTS) or isinstance(getattr(obj, "__self__", None), _JINJA_OBJECTS)
+        return own or any(obj is function for function in self.globals.values())
+
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(obj, jinja2.Undefined):
             return _missing(f"{obj._undefined_name}[{argument!r}]")
@@ -147,8 +153,14 @@ def to_text(value: Any) -> str:
     if isinstance(value, jinja2.Undefined):
         return str(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
+        return str(value if isinstance(value, int) else _finite(value))
     return json.dumps(plain(value), ensure_ascii=False)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise jinja2.TemplateRuntimeError(f"{value} is not a number that JSON has")
+    return value
 
 
 def plain(value: Any) -> Any:
@@ -158,8 +170,10 @@ def plain(value: Any) -> Any:
     :raises jinja2.UndefinedError: a part of it is undefined.
     :raises jinja2.TemplateRuntimeError: a part of it is no data.
     """
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, float):
+        return _finite(value)
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, jinja2.Undefined):
@@ -235,7 +249,7 @@ def is_true(expression: str, scope: Mapping[str, Any]) -> bool:
 
     :raises ExpressionError: it can't be evaluated.
     """
-    return bool(_run("{{ true if (" + bare(expression) + ") else false }}", scope, _native))
+    return bool(_run("{{" + bare(expression) + "}}", scope, _truth))
 
 
 def render_passages(text: str, scope: Mapping[str, Any]) -> tuple[str, list[RenderedPassage]]:
@@ -313,7 +327,7 @@ def _parse_simple(text: str) -> nodes.Template | None:
 def _simple_parts(text: str) -> list[str] | None:
     """Plain texts and paths in turns, of a text that holds nothing else; None for any other."""
     parts = _SIMPLE.split(text)
-    if any(mark in data for data in parts[::2] for mark in _MARKS):
+    if "\r" in text or any(mark in data for data in parts[::2] for mark in _MARKS):
         return None
     return None if any(path.partition(".")[0] in _WORDS for path in parts[1::2]) else parts
 
@@ -343,12 +357,22 @@ def _printed(text: str) -> Callable[[Mapping[str, Any]], str]:
 
 @lru_cache(maxsize=1024)
 def _native(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    tree = _fresh(text)
-    output = tree.body[0]
-    if len(tree.body) != 1 or not isinstance(output, nodes.Output) or len(output.nodes) != 1:
+    return _valued(text, lambda expression: expression)
+
+
+@lru_cache(maxsize=1024)
+def _truth(text: str) -> Callable[[Mapping[str, Any]], Any]:
+    yes, no = nodes.Const(True, lineno=1), nodes.Const(False, lineno=1)
+    return _valued(text, lambda expression: nodes.CondExpr(expression, yes, no, lineno=1))
+
+
+def _valued(text: str, change: Callable[[nodes.Expr], nodes.Expr]) -> Callable[[Mapping[str, Any]], Any]:
+    """A function that gives the value of a text's one expression, after a change to it."""
+    if whole_expression(text) is None:
         raise ExpressionError("not one expression", text)
+    tree = _fresh(text)
     target = nodes.Name("result", "store", lineno=1)
-    tree.body = [nodes.Assign(target, output.nodes[0], lineno=1)]
+    tree.body = [nodes.Assign(target, change(tree.body[0].nodes[0]), lineno=1)]  # type: ignore[attr-defined]
     template = _compile(tree)
 
     def run(scope: Mapping[str, Any]) -> Any:
