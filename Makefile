@@ -61,4 +61,4 @@ LOCK_ARGS = --upgrade --universal --python-version 3.11 --generate-hashes --no-e
     --no-annotate --custom-compile-command "make lock" --quiet
 
 clean:
-	rm -rf $(VENV) .demo .test artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo .test .mypy_cache .ruff_cache .pytest_cache .hypothesis
