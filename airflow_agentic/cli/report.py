@@ -38,7 +38,7 @@ def print_stages(console: Console, trace: RunTrace) -> None:
     console.print(_headline(trace), soft_wrap=True)
     console.print(stage_table(trace))
     for stage in trace.stages:
-        if stage.error is not None:
+        if stage.error is not None and stage.error["message"] not in (trace.error or ""):
             _line(console, f"{stage.stage}: {stage.error['kind']}: {stage.error['message']}", "red")
     if trace.error is not None:
         _line(console, trace.error, "red")

@@ -77,6 +77,12 @@ def test_what_agents_wrote_neither_formats_nor_steers_the_terminal() -> None:
     assert "a: [b]�{{ x }}" in text
 
 
+def test_an_error_is_told_once() -> None:
+    failed = StageTrace(**{**STAGE, "state": "failed", "error": {"kind": "bug", "message": "no bees"}})
+    assert _printed(_trace(failed, state="failed", error="The run failed: 'draft': no bees")).count("no bees") == 1
+    assert _printed(_trace(failed, error=None)).count("draft: bug: no bees") == 1
+
+
 def test_a_long_output_is_shortened() -> None:
     text = _printed(_trace(output={"text": "\n".join(str(number) for number in range(100)), "data": {"é": 1}}))
     assert "… (70 more lines; --json prints all)" in text
