@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_agentic.template import models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from airflow_agentic.template.references import Reference
     from airflow_agentic.template.template import Stage, Template
@@ -62,7 +62,9 @@ def _of_reads(reads: Sequence[Reference], order: Mapping[str, int]) -> Dependenc
     return Dependencies(_ordered(required, order), _ordered(waiting, order))
 
 
-def _ordered(names: Iterable[str], order: Mapping[str, int]) -> tuple[str, ...]:
+def _ordered(names: Collection[str], order: Mapping[str, int]) -> tuple[str, ...]:
+    if not names:
+        return ()
     return tuple(sorted({name for name in names if name in order}, key=order.__getitem__))
 
 

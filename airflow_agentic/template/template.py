@@ -112,6 +112,11 @@ class Template:
         return flow.dependencies(self)
 
     @cached_property
+    def cycle(self) -> list[str] | None:
+        """Stages that depend on each other in a circle, if there are any."""
+        return flow.find_cycle(self.dependencies, self.stages)
+
+    @cached_property
     def order(self) -> list[str]:
         """The stages, each after those that it depends on; they must hold no cycle."""
         return flow.topological(self.dependencies, list(self.stages))

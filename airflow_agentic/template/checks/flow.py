@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
-from airflow_agentic.template.dependencies import find_cycle
 from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ def check(checking: Checking) -> None:
     _check_stage_names(checking)
     _check_merges(checking)
     template = checking.template
-    cycle = find_cycle(template.dependencies, template.stages)
+    cycle = template.cycle
     if cycle is not None:
         message = f"stages depend on each other in a circle: {' → '.join(reversed(cycle))}"
         hint = (

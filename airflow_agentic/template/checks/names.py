@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.template import models, unsupported
-from airflow_agentic.template.dependencies import find_cycle
 from airflow_agentic.template.hints import did_you_mean, listed
 from airflow_agentic.template.output import step
 from airflow_agentic.template.template import RESERVED_NAMES
 
 if TYPE_CHECKING:
     from airflow_agentic.template.checks import Checking
+    from airflow_agentic.template.output import Step
     from airflow_agentic.template.references import Reference
     from airflow_agentic.template.template import Stage, Template
     from airflow_agentic.template.texts import TextKey
@@ -79,6 +79,8 @@ def _check_path(checking: Checking, key: TextKey, reference: Reference, schemas:
         _walk(
             checking, key, reference, ARTIFACT_SCHEMA if template.artifacts else {"type": "object", "properties": {}}, 1
         )
+    elif len(reference.path) == 1:
+        return
     elif reference.name in template.stages and key.stages:
         _walk(checking, key, reference, schemas.of(template.stages[reference.name]), 1)
     elif reference.name == "output" and key.owner in template.stages:
@@ -101,28 +103,33 @@ def _check_input(checking: Checking, key: TextKey, reference: Reference) -> None
 def _walk(checking: Checking, key: TextKey, reference: Reference, schema: dict[str, Any] | None, start: int) -> None:
     """Follow a path into what a schema declares."""
     for depth in range(start, len(reference.path)):
-        part = reference.path[depth]
-        found = step(schema, part)
-        shown = ".".join(reference.path[:depth])
-        whole = ".".join(reference.path[: depth + 1])
+        found = step(schema, reference.path[depth])
         if found.found == "open":
             return
         if found.found == "absent":
-            message = (
-                f"'{shown}' has no '{part}'" if found.known else f"'{shown}' is a {found.kind}: it has no '{part}'"
-            )
-            hint = did_you_mean(part, found.known) or (f"it has {listed(found.known)}" if found.known else None)
-            if found.kind == "text" and depth == start:
-                hint = f"read it as a whole: {{{{ {shown} }}}}, or declare an output with keys"
-            checking.report_text("AGT403", message, key, needle=whole, text_line=reference.line, hint=hint)
+            _absent(checking, key, reference, depth, found, is_whole=depth == start)
             return
         if found.found == "optional" and not reference.copes_without(reference.path[: depth + 1]):
-            message = f"'{whole}' may be absent"
-            path = f"….{part}" if "*" in whole else whole
-            hint = f"write {path} | default(…), or guard it: {{% if {path} %}}"
-            checking.report_text("AGT404", message, key, needle=whole, text_line=reference.line, hint=hint)
+            _optional(checking, key, reference, depth)
             return
         schema = found.schema
+
+
+def _absent(checking: Checking, key: TextKey, reference: Reference, depth: int, found: Step, *, is_whole: bool) -> None:
+    part, shown = reference.path[depth], ".".join(reference.path[:depth])
+    message = f"'{shown}' has no '{part}'" if found.known else f"'{shown}' is a {found.kind}: it has no '{part}'"
+    hint = did_you_mean(part, found.known) or (f"it has {listed(found.known)}" if found.known else None)
+    if found.kind == "text" and is_whole:
+        hint = f"read it as a whole: {{{{ {shown} }}}}, or declare an output with keys"
+    needle = ".".join(reference.path[: depth + 1])
+    checking.report_text("AGT403", message, key, needle=needle, text_line=reference.line, hint=hint)
+
+
+def _optional(checking: Checking, key: TextKey, reference: Reference, depth: int) -> None:
+    whole = ".".join(reference.path[: depth + 1])
+    path = f"….{reference.path[depth]}" if "*" in whole else whole
+    hint = f"write {path} | default(…), or guard it: {{% if {path} %}}"
+    checking.report_text("AGT404", f"'{whole}' may be absent", key, needle=whole, text_line=reference.line, hint=hint)
 
 
 class StageSchemas:
@@ -164,7 +171,7 @@ class StageSchemas:
     def _optional(self) -> frozenset[str]:
         """The stages that may not run; none as long as stages depend on each other in a circle."""
         template = self.template
-        return frozenset() if find_cycle(template.dependencies, template.stages) else template.optional_stages
+        return frozenset() if template.cycle else template.optional_stages
 
 
 CHECKS = (check_names,)
