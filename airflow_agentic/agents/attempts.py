@@ -93,7 +93,8 @@ def run_attempts(
 
     :param first_attempt: the number of the first attempt made here; more than 1 after a wait that Airflow took over.
     :param inline_wait: seconds; a longer wait is not slept here.
-    :param accept: told the output; False makes it a failure that isn't repeated.
+    :param accept: told the output; False makes it a failure that isn't repeated, and so does a FinalError that says
+        more.
     :param on_attempt: told of each attempt when it has ended, however it ended, before any wait.
     :param sleep, draw: the clock and the dice (evenly between 0 and 1).
     :raises AttemptError: the last attempt's error: it is final, or was the last one allowed.
@@ -191,6 +192,8 @@ class _Tries:
             return
         try:
             accepted = self.accept(result.output)
+        except FinalError:
+            raise
         except AgenticError as error:
             message = f"Whether to accept the output could not be decided: {error}"
             raise FinalError(message, kind="not_accepted", reply=result.output) from error

@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config
-from airflow_agentic.errors import AttemptError, RetryLater, StoppedError
+from airflow_agentic.errors import AttemptError, FinalError, RetryLater, StoppedError
 from airflow_agentic.operators.base import PlannedOperator, base_arguments, map_index
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import push_output, push_provenance
@@ -163,7 +163,9 @@ class AgentOperator(PlannedOperator):
 
         def accept(output: Any) -> bool:
             with self.locating("accept"):
-                return is_true(condition, {**scope.values, "output": output})
+                if is_true(condition, {**scope.values, "output": output}):
+                    return True
+            raise FinalError(f"The output was not accepted: {condition}", kind="not_accepted", reply=output)
 
         return accept
 

@@ -199,6 +199,7 @@ stages:
     assert attempt.state == "failed"
     assert attempt.error is not None
     assert (attempt.error["kind"], attempt.error["reply"]) == ("not_accepted", {"score": 1})
+    assert attempt.error["message"] == "The output was not accepted: output.score > 2"
 
 
 def test_an_expression_that_fails_points_at_the_template(run_template: RunTemplate) -> None:
