@@ -258,7 +258,7 @@ def test_the_run_is_readable(run_template: RunTemplate) -> None:
         f"""
 inputs: {{topic: {{type: string, default: tea}}}}
 stages:
-  look: {{agent: {agent("see_run")}, input: {{}}}}
+  look: {{agent: {agent("see_run")}}}
 output: {{result: "{{{{ look }}}}", id: "{{{{ run.id }}}}", date: "{{{{ run.date }}}}"}}
 """,
         topic="coffee",

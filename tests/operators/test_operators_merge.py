@@ -56,7 +56,7 @@ def test_a_failed_part_stops_a_merge_of_all(run_template: RunTemplate) -> None:
     ran = run_template(f"""
 stages:
   a: {{agent: {ECHO}, input: {{value: 1}}}}
-  b: {{agent: {FAIL}, input: {{}}, {ONCE}}}
+  b: {{agent: {FAIL}, {ONCE}}}
   all: {{merge: {{from: [a, b], how: list}}}}
 """)
     assert ran.state == "failed"
@@ -67,7 +67,7 @@ def test_a_failed_part_is_handled_when_enough_others_succeeded(run_template: Run
     ran = run_template(f"""
 stages:
   a: {{agent: {ECHO}, input: {{value: [1, 2]}}}}
-  b: {{agent: {FAIL}, input: {{}}, {ONCE}}}
+  b: {{agent: {FAIL}, {ONCE}}}
   c: {{agent: {ECHO}, input: {{value: [2, 3]}}}}
   some: {{merge: {{from: [a, b, c], how: union, require: 2}}}}
 output: {{result: "{{{{ some }}}}"}}
