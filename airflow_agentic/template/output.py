@@ -86,6 +86,8 @@ def _object(value: dict[str, Any], closed: bool, loc: Loc) -> dict[str, Any]:
 
 
 def _named(text: str, loc: Loc) -> dict[str, Any]:
+    if text in TYPES:
+        return {"type": text}
     words = list(dict.fromkeys(word.strip() for word in text.split("|")))
     types = [word for word in words if word in _ALL_TYPES]
     if len(types) == len(words):

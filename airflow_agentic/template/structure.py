@@ -244,7 +244,7 @@ def _refuse_keys_of_agents(reader: Reader, data: dict[str, Any], loc: Loc) -> di
     ]
     for key in foreign:
         reader.error("AGT210", f"a merge has no '{key}'", (*loc, key), "only a stage with an agent has it", key=True)
-    return {key: value for key, value in data.items() if key not in foreign}
+    return {key: value for key, value in data.items() if key not in foreign} if foreign else data
 
 
 def read_agent(reader: Reader, data: Any, loc: Loc) -> models.AgentBase | None:

@@ -15,5 +15,6 @@ EXPRESSION_NAMES = ("index", "round", "feedback", "error")
 
 def split(data: dict[str, Any], keys: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
     """The mapping without the keys that aren't supported yet, and which of them it has."""
-    found = [key for key in keys if key in data]
-    return ({key: value for key, value in data.items() if key not in found} if found else data), found
+    if data.keys().isdisjoint(keys):
+        return data, []
+    return {key: value for key, value in data.items() if key not in keys}, [key for key in keys if key in data]
