@@ -327,7 +327,7 @@ def _parse_simple(text: str) -> nodes.Template | None:
 def _simple_parts(text: str) -> list[str] | None:
     """Plain texts and paths in turns, of a text that holds nothing else; None for any other."""
     parts = _SIMPLE.split(text)
-    if "\r" in text or any(mark in data for data in parts[::2] for mark in _MARKS):
+    if "\r" in text or "{{{" in text or any(mark in data for data in parts[::2] for mark in _MARKS):
         return None
     return None if any(path.partition(".")[0] in _WORDS for path in parts[1::2]) else parts
 

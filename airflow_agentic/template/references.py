@@ -127,6 +127,8 @@ def path_of(node: nodes.Node, names: Mapping[str, _Local] | None = None) -> Path
         key = node.attr
     elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
         key = node.arg.value if isinstance(node.arg.value, str) else "*"
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Neg):
+        key = "*"
     if key is None:
         return None
     base = path_of(node.node, names)  # type: ignore[attr-defined]
@@ -208,7 +210,8 @@ def _visit_test(walk: _Walk, node: nodes.Test, _strict: bool, known: frozenset[P
 
 
 def _visit_and(walk: _Walk, node: nodes.And, strict: bool, known: frozenset[Path]) -> None:
-    _visit(walk, node.left, strict=False, known=known)
+    # What is false is the value: of `a and b` without a, what is missing.
+    _visit(walk, node.left, strict=strict, known=known)
     _visit(walk, node.right, strict=strict, known=known | _facts(walk, node.left, True))
 
 
@@ -250,10 +253,11 @@ def _visit_for(walk: _Walk, node: nodes.For, _strict: bool, known: frozenset[Pat
         else:
             names.update({name.name: _Local(None, items.reads) for name in node.target.find_all(nodes.Name)})
         names["loop"] = _Local(None)
-        facts = known
+        # Where there is an item, there is the list.
+        facts = known if items.path is None else known | {items.path[:-1]}
         if node.test is not None:
-            _visit(walk, node.test, strict=False, known=known)
-            facts = known | _facts(walk, node.test, True)
+            _visit(walk, node.test, strict=False, known=facts)
+            facts = facts | _facts(walk, node.test, True)
         for child in node.body:
             _visit(walk, child, strict=True, known=facts)
     walk.loops -= 1
@@ -390,11 +394,17 @@ def _facts(walk: _Walk, test: nodes.Node, outcome: bool) -> frozenset[Path]:
             path = path_of(test.node, walk.locals)
             return frozenset() if path is None else frozenset((path,))
         return frozenset()
-    if isinstance(test, nodes.Filter) and test.name in _DEFAULT_FILTERS and outcome and test.node is not None:
-        falsy = all(isinstance(part, nodes.Const) and not part.value for part in test.args[:1])
-        return _facts(walk, test.node, True) if falsy and not test.kwargs else frozenset()
+    if isinstance(test, nodes.Filter) and test.name in _DEFAULT_FILTERS and test.node is not None:
+        return _facts(walk, test.node, True) if outcome and _defaults_to_nothing(test) else _NOTHING
     path = path_of(test, walk.locals)
     return frozenset((path,)) if path is not None and outcome else frozenset()
+
+
+def _defaults_to_nothing(node: nodes.Filter) -> bool:
+    """Whether a ``default`` gives what is false, so that what is true isn't from it."""
+    given = node.args[0] if node.args else nodes.Const("")
+    empty = isinstance(given, (nodes.List, nodes.Dict)) and not given.items
+    return not node.kwargs and (empty or (isinstance(given, nodes.Const) and not given.value))
 
 
 def _reads_of(walk: _Walk, node: nodes.Node, known: frozenset[Path]) -> tuple[Path, ...]:
@@ -415,10 +425,14 @@ def _items_of(walk: _Walk, node: nodes.Node) -> _Local:
     reads = tuple(
         dict.fromkeys(reference.path for reference in _quiet(walk, node)),
     )
-    while isinstance(node, nodes.Filter) and node.name in _KEEPS_ITEMS and node.node is not None:
+    while isinstance(node, nodes.Filter) and node.node is not None and _keeps_items(node):
         node = node.node
     path = path_of(node, walk.locals)
     return _Local(None if path is None else (*path, "*"), reads)
+
+
+def _keeps_items(node: nodes.Filter) -> bool:
+    return node.name in _KEEPS_ITEMS or (node.name in _DEFAULT_FILTERS and _defaults_to_nothing(node))
 
 
 def _quiet(walk: _Walk, node: nodes.Node) -> Iterator[Reference]:

@@ -6,7 +6,7 @@ import copy
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_agentic.template import expressions
@@ -784,6 +784,7 @@ _parts = st.one_of(
 )
 
 
+@settings(max_examples=200)
 @given(text=st.lists(_parts, max_size=6).map("".join))
 def test_the_short_way_reads_what_jinja_reads(text):
     try:
