@@ -25,7 +25,7 @@ _DATA_KEYS = ("const", "default", "enum", "examples")
 _KEY = re.compile(r"[^\s.?]+\??\Z")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ShorthandError(Exception):
     """
     The shorthand is wrong.
@@ -88,11 +88,12 @@ def _object(value: dict[str, Any], closed: bool, loc: Loc) -> dict[str, Any]:
 def _named(text: str, loc: Loc) -> dict[str, Any]:
     if text in TYPES:
         return {"type": text}
-    words = list(dict.fromkeys(word.strip() for word in text.split("|")))
+    words = [word.strip() for word in text.split("|")]
     types = [word for word in words if word in _ALL_TYPES]
     if len(types) == len(words):
         if "any" in types:
             return {}
+        types = list(dict.fromkeys(types))
         return {"type": types[0] if len(types) == 1 else types}
     if types:
         message = f"'{text}' mixes types ({', '.join(types)}) and values"
@@ -102,7 +103,7 @@ def _named(text: str, loc: Loc) -> dict[str, Any]:
     if len(words) == 1 or not all(words):
         hint = did_you_mean(words[0], _ALL_TYPES) or f"the types are {', '.join(_ALL_TYPES)}"
         raise ShorthandError(f"there is no type '{text}'", loc, hint)
-    return {"type": "string", "enum": words}
+    return {"type": "string", "enum": list(dict.fromkeys(words))}
 
 
 @lru_cache(maxsize=256)
