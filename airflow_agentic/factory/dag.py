@@ -84,28 +84,26 @@ def _agent(plan: Plan, planned: PlannedTask) -> BaseOperator:
     from airflow_agentic.operators.agent import AgentOperator
 
     agent = plan.agents[planned.config["agent"]]
-    return AgentOperator(task_id=planned.task_id, planned=planned, digest=plan.digest, agent=agent)
+    return AgentOperator.of(planned, plan.digest, agent=agent)
 
 
 def _merge(plan: Plan, planned: PlannedTask) -> BaseOperator:
     from airflow_agentic.operators.merge import MergeOperator
 
-    return MergeOperator(task_id=planned.task_id, planned=planned, digest=plan.digest)
+    return MergeOperator.of(planned, plan.digest)
 
 
 def _artifact(plan: Plan, planned: PlannedTask) -> BaseOperator:
     from airflow_agentic.operators.artifact import ArtifactOperator
 
-    return ArtifactOperator(task_id=planned.task_id, planned=planned, digest=plan.digest)
+    return ArtifactOperator.of(planned, plan.digest)
 
 
 def _finish(plan: Plan, planned: PlannedTask) -> BaseOperator:
     from airflow_agentic.operators.finish import FinishOperator
 
     expected = tuple(task.task_id for task in plan.tasks)
-    return FinishOperator(
-        task_id=planned.task_id, planned=planned, digest=plan.digest, expected=expected, source=plan.source
-    )
+    return FinishOperator.of(planned, plan.digest, expected=expected, source=plan.source)
 
 
 def _join(_plan: Plan, planned: PlannedTask) -> BaseOperator:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config
 from airflow_agentic.errors import AttemptError, FinalError, RetryLater, StoppedError
-from airflow_agentic.operators.base import PlannedOperator, base_arguments, map_index
+from airflow_agentic.operators.base import PlannedOperator, map_index
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import push_output, push_provenance
 
@@ -37,32 +37,27 @@ if TYPE_CHECKING:
 
 
 class AgentOperator(PlannedOperator):
-    """
-    A task that asks an agent until an answer is accepted, or its attempts are used up.
-
-    :param planned: the task.
-    :param digest: of the template, for the records.
-    :param agent: the agent's entry in the plan.
-    """
+    """A task that asks an agent until an answer is accepted, or its attempts are used up."""
 
     ui_color = "#e6e0f8"
 
     #: set when Airflow wants the process to end
     _stopping = False
 
-    def __init__(self, *, planned: PlannedTask, digest: str, agent: Mapping[str, Any], **kwargs: Any) -> None:
+    #: the agent's entry in the plan
+    agent: Mapping[str, Any]
+
+    @classmethod
+    def settings(cls, planned: PlannedTask) -> dict[str, Any]:
+        """Airflow repeats what isn't repeated in the worker, so it gets the stage's own numbers."""
         retry = planned.config["retry"]
-        super().__init__(
-            **base_arguments(planned),
-            retries=retry["attempts"] - 1,
-            retry_delay=timedelta(seconds=retry["wait"]),
-            retry_exponential_backoff=retry["multiplier"],
-            max_retry_delay=timedelta(seconds=retry["max_wait"]),
-            **kwargs,
-        )
-        self.planned = planned
-        self.digest = digest
-        self.agent = agent
+        return {
+            **super().settings(planned),
+            "retries": retry["attempts"] - 1,
+            "retry_delay": timedelta(seconds=retry["wait"]),
+            "retry_exponential_backoff": retry["multiplier"],
+            "max_retry_delay": timedelta(seconds=retry["max_wait"]),
+        }
 
     def work(self, context: Context) -> None:
         """Skip, or ask and push the output."""

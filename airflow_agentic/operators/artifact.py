@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config
 from airflow_agentic.errors import AgenticError, ConfigError
-from airflow_agentic.operators.base import PlannedOperator, base_arguments, now
+from airflow_agentic.operators.base import PlannedOperator, now
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import pull_provenance, push_output, push_provenance
 
@@ -37,19 +37,14 @@ class ArtifactPathError(AgenticError):
 
 
 class ArtifactOperator(PlannedOperator):
-    """
-    A task that writes an artifact, and emits the event of its asset if it has one.
-
-    :param planned: the task.
-    :param digest: of the template, for the records.
-    """
+    """A task that writes an artifact, and emits the event of its asset if it has one."""
 
     ui_color = "#fdf1d8"
 
-    def __init__(self, *, planned: PlannedTask, digest: str, **kwargs: Any) -> None:
-        super().__init__(**base_arguments(planned), outlets=_outlets(planned), **kwargs)
-        self.planned = planned
-        self.digest = digest
+    @classmethod
+    def settings(cls, planned: PlannedTask) -> dict[str, Any]:
+        """An artifact updates its asset."""
+        return {**super().settings(planned), "outlets": _outlets(planned)}
 
     def work(self, context: Context) -> None:
         """Render, write, record, and push ``{"uri", "bytes", "sha256"}``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
@@ -32,22 +32,12 @@ _CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperat
 FAILED_STATES = ("failed", "upstream_failed")
 
 
-def base_arguments(planned: PlannedTask) -> dict[str, Any]:
-    """What the plan says to Airflow about a task."""
-    return {
-        "trigger_rule": planned.trigger_rule,
-        "retry_policy": RETRY_POLICY,
-        "doc_md": planned.doc,
-        **planned.config.get("airflow", {}),
-    }
-
-
 class PlannedOperator(BaseOperator):
     """
     A task of a plan.
 
-    It has no constructor, because Airflow wraps each one on the way up, and that is a good part of what making an
-    operator costs: subclasses call that of ``BaseOperator`` with :func:`base_arguments`, and set what is here.
+    It is made by :meth:`of` and has no constructor of its own, because Airflow wraps each one on the way up, and that
+    is a good part of what making an operator costs.
     """
 
     template_fields = ()
@@ -56,6 +46,31 @@ class PlannedOperator(BaseOperator):
     planned: PlannedTask
     #: of the template, for the records
     digest: str
+
+    @classmethod
+    def of(cls, planned: PlannedTask, digest: str, **own: Any) -> Self:
+        """
+        The operator of a planned task.
+
+        :param digest: of the template.
+        :param own: the attributes that the class declares beside these.
+        """
+        operator = cls(task_id=planned.task_id, **cls.settings(planned))
+        operator.planned = planned
+        operator.digest = digest
+        for name, value in own.items():
+            setattr(operator, name, value)
+        return operator
+
+    @classmethod
+    def settings(cls, planned: PlannedTask) -> dict[str, Any]:
+        """What the plan says to Airflow about a task."""
+        return {
+            "trigger_rule": planned.trigger_rule,
+            "retry_policy": RETRY_POLICY,
+            "doc_md": planned.doc,
+            **planned.config.get("airflow", {}),
+        }
 
     def __setattr__(self, key: str, value: Any) -> None:
         """

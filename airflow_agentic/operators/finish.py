@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import AgenticError, RunFailedError
-from airflow_agentic.operators.base import PlannedOperator, base_arguments, now
+from airflow_agentic.operators.base import PlannedOperator, now
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.verdict import check_tasks, failed_tasks, failure_message
 from airflow_agentic.operators.xcom import pull_output, push_output, task_states
@@ -22,32 +22,20 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_agentic.planning.plan import PlannedTask
     from airflow_agentic.trace.manifest import TaskState
     from airflow_agentic.trace.record import Record, RunKey
     from airflow_agentic.trace.store import TraceStore
 
 
 class FinishOperator(PlannedOperator):
-    """
-    The task that judges and seals a run.
-
-    :param planned: the task.
-    :param digest: of the template, for the records.
-    :param expected: all task ids of the plan.
-    :param source: the template's text, which is kept with the records.
-    """
+    """The task that judges and seals a run."""
 
     ui_color = "#e8e8e8"
 
-    def __init__(
-        self, *, planned: PlannedTask, digest: str, expected: tuple[str, ...], source: str, **kwargs: Any
-    ) -> None:
-        super().__init__(**base_arguments(planned), **kwargs)
-        self.planned = planned
-        self.digest = digest
-        self.expected = expected
-        self.source = source
+    #: the ids of all tasks of the plan
+    expected: tuple[str, ...]
+    #: the template's text
+    source: str
 
     def work(self, context: Context) -> None:
         """Judge the run, render its output, seal it; then push the output, or fail with the reason."""

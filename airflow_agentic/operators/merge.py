@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_agentic.operators.base import FAILED_STATES, PlannedOperator, base_arguments, map_index, now
+from airflow_agentic.operators.base import FAILED_STATES, PlannedOperator, map_index, now
 from airflow_agentic.operators.merging import MergeError, merge
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import push_output, push_provenance, task_states
@@ -26,23 +26,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_agentic.operators.scope import Scope
-    from airflow_agentic.planning.plan import PlannedTask
 
 
 class MergeOperator(PlannedOperator):
-    """
-    A task that merges what its parts have left.
-
-    :param planned: the task.
-    :param digest: of the template, for the records.
-    """
+    """A task that merges what its parts have left."""
 
     ui_color = "#dff0e3"
-
-    def __init__(self, *, planned: PlannedTask, digest: str, **kwargs: Any) -> None:
-        super().__init__(**base_arguments(planned), **kwargs)
-        self.planned = planned
-        self.digest = digest
 
     def work(self, context: Context) -> None:
         """Skip, or merge and push the result."""

@@ -46,7 +46,7 @@ _OF_TEXT = (
     *("wordcount", "wordwrap"),
 )
 #: A path in braces, and the words that Jinja doesn't take for names.
-_SIMPLE = re.compile(r"\{\{ *([A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,40}) *\}\}", re.ASCII)
+_SIMPLE = re.compile(r"(?<!\{)\{\{ *([A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,40}) *\}\}", re.ASCII)
 _WORDS = frozenset(("true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"))
 
 

@@ -244,7 +244,7 @@ def first_attempt(
     monkeypatch.setenv("AIRFLOW__AGENTIC__TRACE_URL", str(tmp_path))
     store = TraceStore()
     with DAG("d"):
-        operator = AgentOperator(task_id="draft", planned=planned(), digest="x", agent=AGENT)
+        operator = AgentOperator.of(planned(), "x", agent=AGENT)
     for record in records:
         store.write(replace(record, run=replace(record.run, dag_id="d", run_id="r")))
     ti = SimpleNamespace(run_id="r", map_index=None, try_number=try_number, max_tries=max_tries)
@@ -287,7 +287,7 @@ def test_a_success_that_could_not_be_reported_leaves_one_attempt(
 
 
 def test_an_agent_stage_takes_its_settings_from_the_plan() -> None:
-    operator = AgentOperator(task_id="draft", planned=planned(trigger_rule="none_failed"), digest="x", agent=AGENT)
+    operator = AgentOperator.of(planned(trigger_rule="none_failed"), "x", agent=AGENT)
     assert (operator.retries, operator.retry_delay, operator.max_retry_delay) == (
         3,
         timedelta(seconds=2),
@@ -300,10 +300,10 @@ def test_an_agent_stage_takes_its_settings_from_the_plan() -> None:
 
 def test_no_field_is_a_template_of_airflows() -> None:
     made = [
-        AgentOperator(task_id="a", planned=planned(), digest="x", agent=AGENT),
-        MergeOperator(task_id="b", planned=planned("merge"), digest="x"),
-        ArtifactOperator(task_id="c", planned=planned("artifact"), digest="x"),
-        FinishOperator(task_id="d", planned=planned("finish"), digest="x", expected=("a",), source=""),
+        AgentOperator.of(planned(), "x", agent=AGENT),
+        MergeOperator.of(planned("merge"), "x"),
+        ArtifactOperator.of(planned("artifact"), "x"),
+        FinishOperator.of(planned("finish"), "x", expected=("a",), source=""),
     ]
     assert [tuple(operator.template_fields) for operator in made] == [()] * 4
     assert [asset.uri for asset in made[2].outlets] == ["agentic://briefs/"]
