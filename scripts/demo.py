@@ -92,6 +92,7 @@ def _demo(console: Console, folder: Path, *, once: bool) -> int:
             "AIRFLOW__AGENTIC__ARTIFACT_URL": str(folder / "artifacts"),
         },
         components=(*CORE, "triggerer"),
+        grace=2.0,
     )
     try:
         run_id = _run(console, airflow, plan)
