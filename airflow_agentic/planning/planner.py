@@ -13,6 +13,8 @@ from airflow_agentic.template import models
 from airflow_agentic.template.dependencies import Dependencies
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_agentic.template.template import Agent, Stage, Template
 
 FINISH = "run__finish"
@@ -191,7 +193,7 @@ class _Tasks:
                     trigger_rule=join.trigger_rule,
                 )
             )
-        names = self._names_read(kind, stage, depends)
+        names = self._names_read(kind, stage, config.get("from", ()))
         unsure = self.template.stages if kind == "finish" or config.get("require") else self.optional
         self.levels[task_id] = self._level(start.upstream, 1)
         self.tasks.append(
@@ -209,10 +211,10 @@ class _Tasks:
             )
         )
 
-    def _names_read(self, kind: TaskKind, stage: str, depends: Dependencies) -> list[str]:
+    def _names_read(self, kind: TaskKind, stage: str, parts: Iterable[str]) -> list[str]:
         """The stages whose outputs a task looks at, in the template's order."""
         owner = stage if kind in ("agent", "merge") else "output" if kind == "finish" else _artifact_owner(stage)
-        read = {reference.name for reference in self.template.reads.get(owner, ())}.union(depends.parts)
+        read = {reference.name for reference in self.template.reads.get(owner, ())}.union(parts)
         return [name for name in self.template.stages if name in read] if read else []
 
     def _level(self, upstream: tuple[str, ...], step: int) -> int:
@@ -250,7 +252,7 @@ class _Tasks:
             ("pool", spec.pool or defaults.pool),
             ("queue", spec.queue or defaults.queue),
             ("priority_weight", defaults.priority if spec.priority is None else spec.priority),
-            ("executor_config", spec.executor_config or defaults.executor_config),
+            ("executor_config", defaults.executor_config if spec.executor_config is None else spec.executor_config),
         )
         return {name: value for name, value in values if value is not None}
 
