@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from airflow_agentic import storage
 from airflow_agentic.errors import ConfigError
-from airflow_agentic.trace import files as whole_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class VersionStore:
     def __init__(self, url: str, bundle: str) -> None:
         self.url = url
         try:
-            self._filesystem, root = whole_files.open_url(url)
+            self._filesystem, root = storage.open_url(url)
         except (ValueError, ImportError) as error:
             raise ConfigError(f"[agentic] version_url {url!r} can't be used: {error}") from None
         self._root = f"{root}/{quote(bundle, safe='')}"
@@ -58,8 +58,8 @@ class VersionStore:
             return
         archive = f"{self._root}/{version}.zip"
         if not self._filesystem.exists(archive):
-            whole_files.overwrite(self._filesystem, archive, _pack(files))
-        whole_files.overwrite(self._filesystem, f"{self._root}/latest", version.encode())
+            storage.overwrite(self._filesystem, archive, _pack(files))
+        storage.overwrite(self._filesystem, f"{self._root}/latest", version.encode())
 
     def latest(self) -> str | None:
         """The version that was published last; None when none was."""

@@ -109,14 +109,14 @@ def checked_path(path: str) -> str:
 
 def _write(path: str, data: bytes) -> str:
     """Write an artifact whole, over any former one; its URI."""
-    from airflow_agentic.trace import files
+    from airflow_agentic import storage
 
     url = config.get("artifact_url")
     try:
-        filesystem, root = files.open_url(url)
+        filesystem, root = storage.open_url(url)
     except (ValueError, ImportError) as error:
         raise ConfigError(f"[agentic] artifact_url {url!r} can't be used: {error}") from None
-    files.overwrite(filesystem, f"{root}/{path}", data)
+    storage.overwrite(filesystem, f"{root}/{path}", data)
     return str(filesystem.unstrip_protocol(f"{root}/{path}"))
 
 

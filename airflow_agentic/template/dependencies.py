@@ -113,11 +113,13 @@ def optional_stages(template: Template) -> frozenset[str]:
     """The stages that a successful run may not have run. The stages must hold no cycle."""
     optional: set[str] = set()
     for name in template.order:
-        depends = template.dependencies[name]
+        spec = template.stages[name].spec
+        # A part that the merge also requires is no part of its dependencies.
+        merged = spec.merge.from_ if isinstance(spec, models.MergeStage) else ()
         if (
-            template.stages[name].spec.when is not None
-            or optional.intersection(depends.required)
-            or (depends.parts and optional.issuperset(depends.parts))
+            spec.when is not None
+            or optional.intersection(template.dependencies[name].required)
+            or (merged and optional.issuperset(merged))
         ):
             optional.add(name)
     return frozenset(optional)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic import config
+from airflow_agentic import config, storage
 from airflow_agentic.errors import ConfigError, TraceError
-from airflow_agentic.trace import files, layout
+from airflow_agentic.trace import layout
 from airflow_agentic.trace.record import from_data, to_data
 from airflow_agentic.trace.values import pack, unpack
 
@@ -36,7 +36,7 @@ class TraceStore:
     def __init__(self, url: str | None = None) -> None:
         self.url = url or config.get("trace_url")
         try:
-            self._filesystem, self._root = files.open_url(self.url)
+            self._filesystem, self._root = storage.open_url(self.url)
         except (ValueError, ImportError) as error:
             raise ConfigError(f"[agentic] trace_url {self.url!r} can't be used: {error}") from None
 
@@ -91,7 +91,7 @@ class TraceStore:
         """Store the template that a run was made from, once."""
         path = f"{layout.run_folder(run.dag_id, run.run_id)}/template/{run.template_digest}.yaml"
         if not self._filesystem.exists(self._full(path)):
-            self._write(files.overwrite, path, source.encode("utf-8", "surrogatepass"))
+            self._write(storage.overwrite, path, source.encode("utf-8", "surrogatepass"))
 
     def write_manifest(self, run: RunKey, try_number: int, data: dict[str, Any]) -> str:
         """
@@ -173,7 +173,7 @@ class TraceStore:
         def store(digest: str, data: bytes) -> None:
             path = _value_path(folder, digest)
             if not self._filesystem.exists(self._full(path)):
-                self._write(files.overwrite, path, data)
+                self._write(storage.overwrite, path, data)
 
         return pack(value, config.get_int("inline_value_bytes"), store)
 
@@ -187,7 +187,7 @@ class TraceStore:
 
     def _create(self, path: str, data: bytes) -> None:
         try:
-            self._write(files.create, path, data)
+            self._write(storage.create, path, data)
         except FileExistsError:
             raise TraceError(f"The record {path} in {self.url} exists already; records are never changed.") from None
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import RUN, artifact, attempt, failed_attempt, failure, merge
 
+from airflow_agentic import storage
 from airflow_agentic.errors import ConfigError, TraceError
-from airflow_agentic.trace import files
 from airflow_agentic.trace.layout import LONGEST_SEGMENT, record_path, segment
 from airflow_agentic.trace.record import RunKey, from_data, to_data
 from airflow_agentic.trace.store import TraceStore
@@ -98,10 +98,10 @@ def test_what_is_missing_or_broken_is_said(store: TraceStore) -> None:
         store.read("x/y/attempts/z.json")
     assert store.records("x", "y") == {}
     path = store.write(attempt())
-    files.overwrite(store._filesystem, store._full(path), b'{"format": 1, "kind": "attempt"}')
+    storage.overwrite(store._filesystem, store._full(path), b'{"format": 1, "kind": "attempt"}')
     with pytest.raises(TraceError, match="can't be read"):
         store.read(path)
-    files.overwrite(store._filesystem, store._full(path), b"[]")
+    storage.overwrite(store._filesystem, store._full(path), b"[]")
     with pytest.raises(TraceError, match="can't be read"):
         store.read(path)
 
