@@ -257,6 +257,22 @@ PLANS = {
         2 run__finish: all_done(a, b, m)
         """,
     ),
+    "a merge of what it requires and what may be skipped": (
+        """
+        a: {agent: tool}
+        b: {agent: tool, when: inputs.go}
+        m: {merge: {from: [a, b], how: list}, needs: [a]}
+        n: {agent: tool, after: m}
+        """,
+        """
+        0 a: all_success()
+        0 b: all_success()
+        0 m__parts: none_failed(b)
+        1 m: all_success(a, m__parts) reads a, b?
+        2 n: all_success(m)
+        3 run__finish: all_done(a, b, m, n)
+        """,
+    ),
     "artifacts and output": (
         """
         a: {agent: model, prompt: x}
