@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_agentic.agents.base import AgentRequest, AgentResult, Usage
+from airflow_agentic.agents.connections import no_connection
 from airflow_agentic.agents.http_reply import read_output, read_reply, status_error
 from airflow_agentic.agents.redaction import without_secrets
 from airflow_agentic.agents.validate import MalformedOutput
@@ -107,7 +108,7 @@ class HttpAgent:
         try:
             config = await hook.config()
         except AirflowNotFoundException:
-            raise FinalError(f"There is no Airflow connection {self.connection!r}.", kind="rejected") from None
+            raise FinalError(no_connection(self.connection), kind="rejected") from None
         self._check(config)
         return hook
 

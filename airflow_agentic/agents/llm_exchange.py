@@ -23,6 +23,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.usage import UsageLimits
 
 from airflow_agentic.agents.base import AgentResult, Usage
+from airflow_agentic.agents.connections import no_connection
 from airflow_agentic.agents.llm_errors import CUT_OFF
 from airflow_agentic.errors import AttemptError, FinalError
 
@@ -53,7 +54,7 @@ def resolve_hook(connection: str, model: str | None) -> PydanticAIHook:
         hook: PydanticAIHook = PydanticAIHook.get_hook(connection, hook_params={"model_id": model})
         hook.get_conn()
     except AirflowNotFoundException as error:
-        raise FinalError(f"There is no Airflow connection {connection!r}: {error}", kind="rejected") from error
+        raise FinalError(no_connection(connection), kind="rejected") from error
     except (ValueError, UserError, ImportError) as error:
         message = f"The connection {connection!r} gives no model: {error}"
         raise FinalError(message, kind="rejected") from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import __version__
 from airflow_agentic.cli.commands import COMMANDS
-from airflow_agentic.errors import AgenticError
+from airflow_agentic.errors import AgenticError, TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,8 @@ def call(command: Command, parsed: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except AgenticError as error:
+        if getattr(parsed, "json", False):
+            print(json.dumps(_as_data(error), ensure_ascii=False, indent=2))
         print(f"airflow-agentic: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -58,6 +61,13 @@ def call(command: Command, parsed: argparse.Namespace) -> int:
         # Whoever read our output has seen enough; Python would complain about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def _as_data(error: AgenticError) -> dict[str, Any]:
+    """What went wrong, for a program."""
+    if isinstance(error, TemplateError):
+        return {"error": "the template has problems", "problems": [problem.as_json() for problem in error.problems]}
+    return {"error": str(error)}
 
 
 if __name__ == "__main__":

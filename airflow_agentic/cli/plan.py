@@ -34,14 +34,14 @@ def _print(plan: Plan) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("level", "task", "kind", "agent", "attempts", "starts after the success of", "when"):
+    for title in ("level", "task", "kind", "agent", "attempts", "starts after", "when"):
         table.add_column(title, justify="right" if title in ("level", "attempts") else "left")
     for row in (_row(plan, task) for task in plan.tasks):
         table.add_row(*(Text(cell) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
-    console.print(Text(plan.name, style="bold"), Text(plan.dag["description"] or ""))
+    console.print(Text(": ".join(part for part in (plan.name, plan.dag["description"]) if part), style="bold"))
     console.print(table)
     levels = max(task.level for task in plan.tasks) + 1
     stages = [task for task in plan.tasks if task.kind in ("agent", "merge")]

@@ -12,6 +12,9 @@ from urllib.parse import unquote, urlsplit
 from rich.table import Table
 from rich.text import Text
 
+from airflow_agentic import config
+from airflow_agentic.trace import layout
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,6 +34,12 @@ def print_report(console: Console, trace: RunTrace) -> None:
         for name, value in trace.output.items():
             _line(console, f"  {name}: {_shortened(value)}")
     print_artifacts(console, trace)
+    _line(console, f"Records: {_near_path(_records(trace))}", "dim")
+
+
+def _records(trace: RunTrace) -> str:
+    """Where the run's records are: inputs, outputs, errors with their tracebacks, provenance."""
+    return f"{config.get('trace_url').rstrip('/')}/{layout.run_folder(trace.dag_id, trace.run_id)}"
 
 
 def print_stages(console: Console, trace: RunTrace) -> None:

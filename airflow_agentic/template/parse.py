@@ -144,7 +144,7 @@ def _stages(
         if isinstance(spec, models.AgentStage):
             agent = spec.agent if isinstance(spec.agent, str) else defaults.agent
             if isinstance(spec.agent, dict):
-                agent = f"{name}__agent"
+                agent = f"{name}__agent" if name in agents else name
                 if agent in agents:
                     message = f"the agent '{agent}' has the name of the one written in place in stage '{name}'"
                     reader.error("AGT211", message, (*loc, "agent"), "rename the other one", key=True)

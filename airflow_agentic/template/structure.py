@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=models.Model)
 
 _HINTS = {
+    "route": "the key is routes, which is not supported yet",
+    "loop": "a loop is a route with back_to, which is not supported yet",
     "retries": "write retry: {attempts: 4}; attempts counts the first try too",
     "depends_on": "write needs: [stage], or just read the stage in an expression",
     "depends": "write needs: [stage], or just read the stage in an expression",
@@ -53,6 +55,7 @@ _HINTS = {
 }
 #: What stands for keys of a stage that somebody left empty.
 _STAGE_INSTEAD: dict[str, Any] = {"agent": {}, "prompt": "-", "input": None, "when": "true", "accept": "true"}
+_LEAVE_OUT = "it is part of the language, but this version doesn't run it: leave it out"
 _TYPES = {
     "string_type": "must be a text",
     "int_type": "must be a whole number",
@@ -130,7 +133,7 @@ class Reader:
         """Report the keys that this version doesn't run, and go on without them."""
         kept, found = unsupported.split(data, keys)
         for key in found:
-            self.error("AGT901", f"'{key}' is not supported yet", (*loc, key), key=True)
+            self.error("AGT901", f"'{key}' is not supported yet", (*loc, key), _LEAVE_OUT, key=True)
         return kept
 
     def unknown_key(self, key: str, known: Iterable[str], loc: Loc, code: str = "AGT202") -> None:
@@ -224,7 +227,7 @@ def read_stage(
     data = reader.refuse_unsupported(data, unsupported.STAGE, loc)
     data = reader.refuse_empty(data, _STAGE_INSTEAD, loc)
     if kind in unsupported.STAGE_KINDS:
-        reader.error("AGT901", f"'{kind}' is not supported yet", (*loc, kind), key=True)
+        reader.error("AGT901", f"'{kind}' is not supported yet", (*loc, kind), _LEAVE_OUT, key=True)
         return None
     if not kinds and not has_default_agent:
         guess = next((key for key in data if nearest(key, ("agent", "merge"))), None)

@@ -164,3 +164,16 @@ def test_a_closed_pipe_is_no_traceback(folder):
     done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+def test_with_json_an_error_is_a_document_too(folder, capsys):
+    assert main(["plan", "bad.yaml", "--json"]) == 1
+    said = capsys.readouterr()
+    assert [problem["code"] for problem in json.loads(said.out)["problems"]] == ["AGT202", "AGT401"]
+    assert "AGT401" in said.err
+
+
+def test_trace_of_an_unknown_run_as_json(folder, capsys, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AGENTIC__TRACE_URL", str(folder / "trace"))
+    assert main(["trace", "nothing", "never", "--json"]) == 1
+    assert "no records of the run 'never'" in json.loads(capsys.readouterr().out)["error"]

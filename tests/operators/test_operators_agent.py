@@ -43,7 +43,7 @@ output: {{result: "{{{{ two.seen }}}}"}}
     assert attempt.output == {"seen": "tea"}
     assert attempt.input["input"] == {"value": {"seen": "tea"}}
     provenance = ran.xcoms("two")["agentic"]
-    assert (provenance["attempt"], provenance["agent"]) == (1, "two__agent")
+    assert (provenance["attempt"], provenance["agent"]) == (1, "two")
     assert provenance["record"].endswith("attempts/two.-1.1.1.json")
 
 

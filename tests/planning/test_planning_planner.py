@@ -362,9 +362,9 @@ def test_the_smallest_plan():
         "deadline": None,
         "notify": {"on_failure": [], "on_success": []},
     }
-    assert plan.agents == {"load__agent": {"type": "python", "callable": "my_project.agents:load", "output_schema": {}}}
+    assert plan.agents == {"load": {"type": "python", "callable": "my_project.agents:load", "output_schema": {}}}
     assert plan.task("load").config == {
-        "agent": "load__agent",
+        "agent": "load",
         "prompt": None,
         "prompt_reads": "input",
         "instructions": None,
@@ -479,7 +479,7 @@ stages:
 
 def test_only_agents_that_serve_a_stage_are_in_a_plan():
     text = template("a: {agent: tool}\nb: {agent: {type: http, connection: c}}")
-    assert list(plan_of(text).agents) == ["tool", "b__agent"]
+    assert list(plan_of(text).agents) == ["tool", "b"]
 
 
 def test_readers_say_who_copes_with_a_failure():
