@@ -26,6 +26,13 @@ _SCHEMA_KEYS = frozenset(
         *("description_md", "section", "values_display"),
     )
 )
+#: Those with which a mapping can't be meant as the shorthand of an object.
+_TELLING_KEYS = frozenset(
+    (
+        *("type", "enum", "const", "default", "items", "properties", "anyOf", "oneOf", "allOf", "not", "if", "$ref"),
+        *("required", "additionalProperties", "minLength", "minimum", "minItems"),
+    )
+)
 _TYPES = (*("string", "number", "integer", "boolean", "array", "object", "null"),)
 #: Schemas of these keys only are judged here, because jsonschema costs more to import than a DAG to parse.
 _NUMBER = (int, float)
@@ -50,7 +57,7 @@ def read_inputs(reader: Reader, data: Any) -> dict[str, Input]:
 
 
 def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
-    if not isinstance(spec, dict) or not _SCHEMA_KEYS.intersection(spec):
+    if not _is_schema(spec):
         try:
             return Input(name=name, schema=_text_or(to_schema(spec, closed=False)), required=True)
         except ShorthandError as error:
@@ -73,6 +80,19 @@ def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
         default=spec.get("default"),
         description=None if description is None else str(description),
     )
+
+
+def _is_schema(spec: Any) -> bool:
+    """Whether an input is written as a JSON Schema; ``{title: string, pattern: string}`` is an object of two texts."""
+    if not isinstance(spec, dict) or not _SCHEMA_KEYS.intersection(spec):
+        return False
+    if _TELLING_KEYS.intersection(spec):
+        return True
+    try:
+        to_schema(spec, closed=False)
+    except ShorthandError:
+        return True
+    return False
 
 
 def _text_or(schema: dict[str, Any] | None) -> dict[str, Any]:

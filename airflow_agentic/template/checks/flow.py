@@ -66,13 +66,24 @@ def _check_merges(checking: Checking) -> None:
 def _check_optional(checking: Checking, optional: frozenset[str]) -> None:
     """The result of a run, and what is told about it, must cope with stages that did not run."""
     template = checking.template
+    unwritten = _artifact_is_optional(checking, optional)
     for key, analysis in checking.texts:
         if key.owner not in ("output", "notify.on_success", "notify.on_failure"):
             continue
-        unsure = template.stages if key.owner == "notify.on_failure" else optional
+        unsure = {*template.stages, "artifact"} if key.owner == "notify.on_failure" else optional | unwritten
         for reference in analysis.references:
             if reference.name in unsure and not reference.guarded:
-                message = f"'{reference.name}' may not have run"
+                done = "been written" if reference.name == "artifact" else "run"
+                message = f"'{reference.name}' may not have {done}"
                 shown = ".".join(reference.path)
                 hint = f"write {shown} | default(…), or … if {reference.name} is defined"
                 checking.report_text("AGT406", message, key, needle=shown, text_line=reference.line, hint=hint)
+
+
+def _artifact_is_optional(checking: Checking, optional: frozenset[str]) -> frozenset[str]:
+    """The name of the one artifact, if a stage that it requires may not have run; of several there is a list."""
+    template = checking.template
+    depends = template.dependencies.get("artifact.0")
+    several = isinstance(template.spec.artifact, list)
+    skipped = depends is not None and not several and optional.intersection(depends.required)
+    return frozenset(("artifact",)) if skipped else frozenset()
