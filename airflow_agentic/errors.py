@@ -19,7 +19,7 @@ The class says what somebody can do about it; in a task, the class is also what 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 RetryableKind = Literal["rate_limited", "unavailable", "timeout", "malformed_output", "bug"]
 FinalKind = Literal["rejected", "window_exceeded", "budget_exceeded", "not_accepted"]
-ErrorKind = RetryableKind | FinalKind
-
-RETRYABLE_KINDS: tuple[str, ...] = get_args(RetryableKind)
-FINAL_KINDS: tuple[str, ...] = get_args(FinalKind)
 
 
 class AgenticError(Exception):

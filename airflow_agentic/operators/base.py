@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: Attributes that ``BaseOperator`` converts when they are set.
 _CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_"))
-#: Airflow's states of a task whose work wasn't done although it should have been.
-FAILED_STATES = ("failed", "upstream_failed")
 
 
 class PlannedOperator(BaseOperator):

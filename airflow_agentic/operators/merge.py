@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_agentic.operators.base import FAILED_STATES, PlannedOperator, map_index, now
+from airflow_agentic.operators.base import PlannedOperator, map_index, now
 from airflow_agentic.operators.merging import MergeError, merge
 from airflow_agentic.operators.scope import build_scope
+from airflow_agentic.operators.verdict import FAILED_STATES
 from airflow_agentic.operators.xcom import push_output, push_provenance, task_states
 from airflow_agentic.trace.record import MergeRecord
 

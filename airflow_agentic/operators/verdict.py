@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from airflow_agentic.trace.record import Record
 
-_FAILED = ("failed", "upstream_failed")
+#: Airflow's states of a task whose work wasn't done although it should have been.
+FAILED_STATES = ("failed", "upstream_failed")
 
 
 def check_tasks(expected: Sequence[str], states: Mapping[str, str | None]) -> None:
@@ -46,7 +47,7 @@ def failed_tasks(states: Mapping[str, str | None], readers: Mapping[str, Mapping
 
     :param readers: as in the plan: stage → who depends on it → ``merge`` if that copes with the stage's failure.
     """
-    failed = [task_id for task_id, state in states.items() if state in _FAILED]
+    failed = [task_id for task_id, state in states.items() if state in FAILED_STATES]
     return [task_id for task_id in failed if not _is_handled(readers.get(task_id, {}), states)]
 
 

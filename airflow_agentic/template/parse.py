@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from airflow_agentic.template.problems import Problem
     from airflow_agentic.template.references import Reference
     from airflow_agentic.template.source import Loc
-
-#: Below it, an include may name any file.
-Root = Path
 
 
 def load_template(path: str | Path, *, root: str | Path | None = None) -> Template:
@@ -66,11 +64,11 @@ def _read(source: Source, path: Path, root: Path) -> Template:
         names = (*template.stages, "artifact")
         found = [reference for reference in analysis.references if key.stages and reference.name in names]
         reads.setdefault(key.owner, []).extend(found)
-    template = _with(template, reads={owner: tuple(found) for owner, found in reads.items()})
+    template = replace(template, reads={owner: tuple(found) for owner, found in reads.items()})
     run_checks(Checking(template, texts, problems))
     if any(problem.severity == "error" for problem in problems):
         raise TemplateError(in_order(problems))
-    return _with(template, warnings=tuple(in_order(problems))) if problems else template
+    return replace(template, warnings=tuple(in_order(problems))) if problems else template
 
 
 def _structure(source: Source, data: Any, path: Path, root: Path, problems: list[Problem]) -> Template | None:
@@ -189,9 +187,3 @@ def _texts(template: Template) -> list[Any]:
         *(key for agent in template.agents.values() for key in agent_texts(agent)),
         *result_texts(template.spec, template.artifacts, template.source),
     ]
-
-
-def _with(template: Template, **changes: Any) -> Template:
-    from dataclasses import replace
-
-    return replace(template, **changes)

@@ -190,22 +190,29 @@ def _record(walk: _Walk, path: Path, line: int, *, strict: bool, known: frozense
 def _visit_filter(walk: _Walk, node: nodes.Filter, _strict: bool, known: frozenset[Path]) -> None:
     from airflow_agentic.template.expressions import ENVIRONMENT
 
-    if node.name not in ENVIRONMENT.filters:
-        misuse = Misuse(f"there is no filter '{node.name}'", node.name, node.lineno, known=tuple(ENVIRONMENT.filters))
-        walk.misuses.append(misuse)
-    for child in node.iter_child_nodes():
-        asked = child is node.node and node.name in _DEFAULT_FILTERS
-        _visit(walk, child, strict=not asked, known=known)
+    _check_named(walk, node, "filter", ENVIRONMENT.filters)
+    _visit_asking(walk, node, _DEFAULT_FILTERS, known)
 
 
 def _visit_test(walk: _Walk, node: nodes.Test, _strict: bool, known: frozenset[Path]) -> None:
     from airflow_agentic.template.expressions import ENVIRONMENT
 
-    if node.name not in ENVIRONMENT.tests:
-        misuse = Misuse(f"there is no test '{node.name}'", node.name, node.lineno, known=tuple(ENVIRONMENT.tests))
-        walk.misuses.append(misuse)
+    _check_named(walk, node, "test", ENVIRONMENT.tests)
+    _visit_asking(walk, node, _GUARDING_TESTS, known)
+
+
+def _check_named(walk: _Walk, node: nodes.Filter | nodes.Test, what: str, names: Mapping[str, object]) -> None:
+    if node.name not in names:
+        message = f"there is no {what} '{node.name}'"
+        walk.misuses.append(Misuse(message, node.name, node.lineno, known=tuple(names)))
+
+
+def _visit_asking(
+    walk: _Walk, node: nodes.Filter | nodes.Test, asking: tuple[str, ...], known: frozenset[Path]
+) -> None:
+    """Filters and tests use their value, but for those that only ask whether it is there."""
     for child in node.iter_child_nodes():
-        asked = child is node.node and node.name in _GUARDING_TESTS
+        asked = child is node.node and node.name in asking
         _visit(walk, child, strict=not asked, known=known)
 
 

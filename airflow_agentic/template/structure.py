@@ -136,10 +136,10 @@ class Reader:
             self.error("AGT901", f"'{key}' is not supported yet", (*loc, key), _LEAVE_OUT, key=True)
         return kept
 
-    def unknown_key(self, key: str, known: Iterable[str], loc: Loc, code: str = "AGT202") -> None:
+    def unknown_key(self, key: str, known: Iterable[str], loc: Loc) -> None:
         """Report a key that doesn't exist there."""
         hint = _HINTS.get(key) or did_you_mean(key, known)
-        self.error(code, f"there is no key '{key}' here", (*loc, key), hint, key=True)
+        self.error("AGT202", f"there is no key '{key}' here", (*loc, key), hint, key=True)
 
     def _invalid(self, kind: type[models.Model], error: dict[str, Any], loc: Loc) -> None:
         place = (*loc, *error["loc"])

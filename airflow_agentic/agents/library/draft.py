@@ -176,10 +176,6 @@ def _usable(claims: Sequence[Claim], sources: Mapping[str, Source], avoid: Seque
     return kept
 
 
-def _says(claim: Claim, text: str) -> bool:
-    return is_same(text, claim.text) or is_same(text, claim.quote)
-
-
 def _parts(claims: Sequence[Claim], lead: Any, sections: Sequence[Mapping[str, Any]]) -> list[Section]:
     """The lead (which has no title) and the sections, with their claims; each claim once."""
     left = {claim.id: claim for claim in claims}
