@@ -7,6 +7,7 @@ are the source of the language's JSON Schema, for editors.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -61,10 +62,28 @@ def _agent(value: Any) -> Any:
 AgentRef = Annotated[str | Mapping, BeforeValidator(_agent)]
 
 
+PERCENT = r"^(100|\d{1,2})(\.\d+)?%$"
+
+
+def _tolerance(value: Any) -> Any:
+    number = type(value) is int and value >= 0
+    if not number and not (isinstance(value, str) and re.match(PERCENT, value)):
+        raise ValueError("write a number of items, or a share of them such as 20%")
+    return value
+
+
 class Model(BaseModel):
     """Nothing unknown, nothing converted silently, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+#: A share of the items (``20%``) or a number of them.
+Tolerance = Annotated[
+    int | str,
+    BeforeValidator(_tolerance),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": PERCENT}]}),
+]
 
 
 class Retry(Model):
@@ -122,6 +141,7 @@ class Notify(Model):
 
     on_failure: list[Notifier] = Field(default_factory=list)
     on_success: list[Notifier] = Field(default_factory=list)
+    on_escalation: list[Notifier] = Field(default_factory=list, description="a stage for people has started")
 
 
 class Deadline(Model):
@@ -209,24 +229,42 @@ class Settings(Model):
     executor_config: Mapping | None = None
 
 
-class Defaults(Settings):
+class FanOut(Model):
+    """How the items of a list are worked on; the defaults stand in the planner."""
+
+    max_items: int | None = Field(default=None, ge=1, description="more items fail the stage before any of them")
+    max_parallel: int | None = Field(default=None, ge=1, description="items at work at once in this stage of this run")
+    tolerate: Tolerance | None = Field(default=None, description="items that may fail, a number or a share")
+    items_per_task: Literal["auto"] | Annotated[int, Field(ge=1)] | None = None
+
+
+class Defaults(Settings, FanOut):
     """Settings of all stages that allow them."""
 
     agent: str | None = None
     retry: Retry | None = None
     timeout: Duration | None = None
+    on_error: Any = None
 
 
 class Flow(Model):
-    """When a stage runs."""
+    """When a stage runs, and where the run goes next; ``routes`` and ``on_error`` hold one model each, by their kind."""
 
     description: str | None = None
     needs: Names = Field(default_factory=list)
     after: Names = Field(default_factory=list)
     when: Expression | None = None
+    routes: list[Any] = Field(default_factory=list, min_length=1)
+    on_error: Any = None
 
 
-class AgentStage(Flow, Settings):
+class Repeated(FanOut):
+    """A stage that may be repeated for each item of a list."""
+
+    for_each: Expression | None = None
+
+
+class AgentStage(Flow, Repeated, Settings):
     """A stage that an agent works on."""
 
     agent: AgentRef | None = None
@@ -250,6 +288,106 @@ class MergeStage(Flow, Settings):
     """A stage that merges the outputs of others."""
 
     merge: MergeSpec
+
+
+class HumanSpec(Model):
+    """What a person is asked."""
+
+    ask: Text
+    body: Text | None = None
+    options: list[str] = Field(default_factory=list, description="left out: one button, Submit")
+    fields: dict[str, Any] = Field(default_factory=dict)
+    assignees: list[str] = Field(default_factory=list)
+    timeout: Duration
+    on_timeout: str = Field(min_length=1, description="an option, or fail")
+
+
+class HumanStage(Flow, Repeated, Settings):
+    """A stage that asks a person."""
+
+    human: HumanSpec
+
+
+class InnerPipeline(Model):
+    """A pipeline written in place; ``stages`` hold one model each."""
+
+    stages: dict[str, Any]
+    output: dict[str, Any] = Field(default_factory=dict)
+
+
+class PipelineStage(Flow, Repeated):
+    """A stage that is a pipeline of its own: a template's name, or stages written in place."""
+
+    pipeline: str | Mapping
+    input: Mapping | None = None
+
+
+class ToRoute(Model):
+    """Go on: ``next``, ``end``, ``fail``, a stage or several."""
+
+    when: Expression | None = None
+    to: Names = Field(min_length=1)
+
+
+class BackRoute(Model):
+    """Go back, a bounded number of times."""
+
+    when: Expression | None = None
+    back_to: str
+    max_rounds: int = Field(ge=1, le=100, description="executions of the loop's body in all")
+    with_: Mapping = Field(alias="with", default_factory=dict)
+    exhausted: Names = Field(default_factory=lambda: ["fail"], min_length=1)
+
+
+ROUTES: dict[str, type[Model]] = {"to": ToRoute, "back_to": BackRoute}
+#: What an error of an attempt may be; ``failed`` is everything that isn't an attempt's.
+ErrorKind = Literal[
+    "rate_limited",
+    "unavailable",
+    "timeout",
+    "malformed_output",
+    "bug",
+    "rejected",
+    "window_exceeded",
+    "budget_exceeded",
+    "not_accepted",
+    "killed",
+    "failed",
+]
+
+
+class Recovery(Model):
+    """What every entry of ``on_error`` has."""
+
+    kinds: list[ErrorKind] = Field(default_factory=list, description="left out: all")
+
+
+class AgentRecovery(Recovery):
+    """Another agent with the same output."""
+
+    agent: AgentRef
+
+
+class ValueRecovery(Recovery):
+    """A fixed value."""
+
+    value: Any
+
+
+class ToRecovery(Recovery):
+    """The run goes on elsewhere, with ``error``."""
+
+    to: str
+
+
+RECOVERIES: dict[str, type[Recovery]] = {"agent": AgentRecovery, "value": ValueRecovery, "to": ToRecovery}
+#: A stage is exactly one of these; an agent is what it is by default.
+STAGES: dict[str, type[Flow]] = {
+    "agent": AgentStage,
+    "merge": MergeStage,
+    "human": HumanStage,
+    "pipeline": PipelineStage,
+}
 
 
 class ArtifactSpec(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_agentic.template import dependencies as flow
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
         AgentBase,
         AgentStage,
         ArtifactSpec,
+        HumanStage,
         MergeStage,
+        PipelineStage,
         TemplateModel,
     )
     from airflow_agentic.template.problems import Problem
@@ -65,29 +67,97 @@ class Agent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Route:
+    """
+    One of a stage's routes: ``to``, or ``back_to`` with what goes back.
+
+    :param when: its condition; None for one that is always taken.
+    :param to: ``next``, ``end``, ``fail`` or stages; of a route back, what ``exhausted`` says.
+    :param back_to: the stage to go back to; None for a route that goes on.
+    :param max_rounds: executions of the loop's body in all; 0 for a route that goes on.
+    :param with_: what the next round reads as ``feedback``.
+    :param loc: of the route.
+    """
+
+    when: str | None
+    to: tuple[str, ...]
+    loc: Loc
+    back_to: str | None = None
+    max_rounds: int = 0
+    with_: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """
+    One entry of a stage's ``on_error``: exactly one of an agent, a value and a target.
+
+    :param kinds: of errors that it is for; empty for all.
+    :param agent: name of another agent, declared or written in place.
+    :param to: the stage where the run goes on.
+    """
+
+    form: Literal["agent", "value", "to"]
+    kinds: tuple[str, ...]
+    loc: Loc
+    agent: str | None = None
+    value: Any = None
+    to: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """
     One stage.
 
     :param agent: the agent's name, for a stage that one works on.
-    :param prompt: the stage's own or its agent's, for a language model.
+    :param pipeline: the inner pipeline, for a stage that is one.
     """
 
     name: str
-    spec: AgentStage | MergeStage
+    spec: AgentStage | MergeStage | HumanStage | PipelineStage
     loc: Loc
     agent: str | None = None
+    routes: tuple[Route, ...] = ()
+    recoveries: tuple[Recovery, ...] = ()
+    pipeline: Template | None = None
 
     @property
-    def kind(self) -> str:
-        """``agent`` or ``merge``."""
-        return "merge" if self.agent is None else "agent"
+    def kind(self) -> Literal["agent", "merge", "human", "pipeline"]:
+        """What works on it."""
+        return _KINDS[type(self.spec).__name__]
+
+    @property
+    def for_each(self) -> str | None:
+        """The list over whose items it is repeated."""
+        return getattr(self.spec, "for_each", None)
+
+    @property
+    def error_targets(self) -> tuple[str, ...]:
+        """The stages where the run may go on after it failed."""
+        return tuple(recovery.to for recovery in self.recoveries if recovery.to is not None)
+
+    @property
+    def decides(self) -> bool:
+        """Whether a decision says what runs after it."""
+        return bool(self.routes or self.error_targets)
+
+
+_KINDS: dict[str, Literal["agent", "merge", "human", "pipeline"]] = {
+    "AgentStage": "agent",
+    "MergeStage": "merge",
+    "HumanStage": "human",
+    "PipelineStage": "pipeline",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
     """
-    A template that passed all checks.
+    A template that passed all checks, or the inner pipeline of a stage.
+
+    An inner pipeline has the name ``<outer>.<stage>``; one written in place has the agents of the template around it
+    and as ``inputs`` the keys of its stage's ``input``, of any value.
 
     :param files: the names and texts of included files, in order.
     :param reads: what the texts of each owner read: a stage's name, or ``output``, ``artifact.0``, ``notify``.
