@@ -10,6 +10,7 @@ from airflow_agentic.template import dependencies as flow
 
 if TYPE_CHECKING:
     from airflow_agentic.template.dependencies import Dependencies
+    from airflow_agentic.template.flow import Flow
     from airflow_agentic.template.models import (
         AgentBase,
         AgentStage,
@@ -192,6 +193,13 @@ class Template:
         return flow.topological(self.dependencies, list(self.stages))
 
     @cached_property
+    def flow(self) -> Flow:
+        """The flow graph of the stages, which must hold no cycle."""
+        from airflow_agentic.template.flow import Flow
+
+        return Flow(self)
+
+    @property
     def optional_stages(self) -> frozenset[str]:
         """The stages that a successful run may not have run; they must hold no cycle."""
-        return flow.optional_stages(self)
+        return self.flow.optional

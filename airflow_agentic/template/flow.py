@@ -1,0 +1,456 @@
+"""
+The flow graph of a scope: what decisions lead to, which stages loops repeat, what may not have run.
+
+Terms (the meaning behind them is in ``docs/decisions/0010-control-flow.md``):
+
+* a *node* is a stage or an artifact; its edges are in :mod:`~airflow_agentic.template.dependencies`;
+* a stage *decides* when it has routes, or an ``on_error`` with ``to``; its possible decisions are *outcomes*;
+* a direct dependent is *alive* under an outcome when it is one of the targets or a descendant of one;
+* a *loop* is a natural loop: the back edge's target, its source and everything on a path between them, grown by
+  other loops that share a stage with it, so that of two loops one holds the other or they share nothing.
+
+Pure: it knows names and edges, no YAML and no Airflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from airflow_agentic.template import models
+from airflow_agentic.template.dependencies import order_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from airflow_agentic.template.source import Loc
+    from airflow_agentic.template.template import Route, Stage, Template
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    One thing that a decision may lead to.
+
+    :param name: ``next``, ``end``, ``fail``, ``to_publish``, ``again_draft``, ``error_to_editor``.
+    :param targets: the nodes at which the run goes on.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the stage itself failed."""
+        return self.name.startswith("error_to_")
+
+    @property
+    def is_again(self) -> bool:
+        """Whether a loop begins its next round."""
+        return self.name.startswith("again_")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """
+    A loop.
+
+    :param source: the stage with the route back.
+    :param target: where it goes back to.
+    :param route: the route's place in the source's routes, from 0.
+    :param max_rounds: executions of the body in all.
+    :param body: the stages that are repeated.
+    """
+
+    source: str
+    target: str
+    route: int
+    max_rounds: int
+    body: frozenset[str]
+
+
+Kind = Literal["back_to", "same_back_to", "waiting_loops", "exclusive", "unreachable"]
+
+
+@dataclass(frozen=True)
+class FlowProblem:
+    """
+    Something about the graph that can't be meant.
+
+    :param loc: where it stands.
+    :param needle: the word to point at there, if there is one.
+    """
+
+    kind: Kind
+    stage: str
+    message: str
+    loc: Loc
+    hint: str | None = None
+    needle: str | None = None
+
+
+class Flow:
+    """The flow graph of a template, or of an inner pipeline, whose edges hold no cycle."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self.found = template.dependencies
+        artifacts = [f"artifact.{index}" for index in range(len(template.artifacts))]
+        #: stages in an order in which each follows what it depends on, then artifacts
+        self.nodes = [*template.order, *(name for name in artifacts if name in self.found)]
+        self._place = {name: index for index, name in enumerate(self.nodes)}
+        self._below = self._descendants()
+
+    # -- edges ---------------------------------------------------------------------------------------------------
+
+    def _descendants(self) -> dict[str, frozenset[str]]:
+        below: dict[str, set[str]] = {name: set() for name in self.nodes}
+        for name in reversed(self.nodes):
+            for other in self.found[name].all:
+                below[other] |= below[name] | {name}
+        return {name: frozenset(found) for name, found in below.items()}
+
+    def descendants(self, name: str) -> frozenset[str]:
+        """Every node that depends on this one, directly or not."""
+        return self._below[name]
+
+    @cached_property
+    def dependents(self) -> dict[str, tuple[str, ...]]:
+        """Node → the nodes that read it, need it or come after it."""
+        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for name in self.nodes:
+            depends = self.found[name]
+            for other in (*depends.required, *depends.waiting, *depends.parts):
+                found[other].append(name)
+        return {name: tuple(others) for name, others in found.items()}
+
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def outcomes(self) -> dict[str, dict[str, Outcome]]:
+        """Deciding stage → its outcomes by name, in the order of its routes."""
+        return {
+            stage.name: {outcome.name: outcome for outcome in self._outcomes_of(stage)}
+            for stage in self._template.stages.values()
+            if stage.decides
+        }
+
+    def _outcomes_of(self, stage: Stage) -> Iterable[Outcome]:
+        for route in stage.routes:
+            if route.back_to is not None:
+                yield Outcome(f"again_{route.back_to}", ())
+            yield self.outcome_of(stage, route.to)
+        if not stage.routes:
+            yield self.outcome_of(stage, ("next",))
+        for target in dict.fromkeys(stage.error_targets):
+            yield Outcome(f"error_to_{target}", (target,))
+
+    def outcome_of(self, stage: Stage, to: Sequence[str]) -> Outcome:
+        """The outcome of going on at what ``to`` or ``exhausted`` says."""
+        if set(to) <= {"next", "end", "fail"}:
+            only = "fail" if "fail" in to else "next" if "next" in to else "end"
+            return Outcome(only, self._next(stage) if only == "next" else ())
+        stages = [name for name in to if name not in ("next", "end", "fail")]
+        more = self._next(stage) if "next" in to else ()
+        shown = "_and_".join([*stages, *(["next"] if "next" in to else [])])
+        return Outcome(f"to_{shown}", tuple(dict.fromkeys((*stages, *more))))
+
+    def _next(self, stage: Stage) -> tuple[str, ...]:
+        named = {*stage.error_targets, *(name for route in stage.routes for name in route.to)}
+        return tuple(name for name in self.dependents[stage.name] if name not in named)
+
+    def alive(self, stage: str, dependent: str) -> frozenset[str]:
+        """The outcomes of a deciding stage under which a dependent goes on; none of a stage that doesn't decide."""
+        if stage not in self.outcomes:
+            return frozenset()
+        return frozenset(
+            outcome.name
+            for outcome in self.outcomes[stage].values()
+            if any(dependent == target or dependent in self._below[target] for target in outcome.targets)
+        )
+
+    def alive_after_success(self, stage: str, dependent: str) -> frozenset[str]:
+        """The same without those of a stage that failed."""
+        return frozenset(name for name in self.alive(stage, dependent) if not self.outcomes[stage][name].is_error)
+
+    def naming(self, stage: str, target: str) -> frozenset[str]:
+        """The outcomes of a deciding stage that name a target."""
+        return frozenset(outcome.name for outcome in self.outcomes[stage].values() if target in outcome.targets)
+
+    # -- loops ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def loops(self) -> tuple[Loop, ...]:
+        """All loops, outer ones before inner ones."""
+        loops = [loop for stage in self._template.stages.values() for loop in self._natural_loops(stage)]
+        while True:
+            grown = self._grow_once(loops)
+            if grown is None:
+                return tuple(sorted(loops, key=lambda loop: (-len(loop.body), *self._rank(loop))))
+            loops = grown
+
+    def _natural_loops(self, stage: Stage) -> Iterable[Loop]:
+        targets: set[str] = set()
+        for index, route in enumerate(stage.routes):
+            target = route.back_to
+            if target is None or target in targets or not self._can_go_back(stage.name, target):
+                continue
+            targets.add(target)
+            between = {name for name in self._below[target] if stage.name in self._below[name]}
+            body = frozenset({target, stage.name} | between)
+            yield Loop(stage.name, target, index, route.max_rounds, body)
+
+    def _can_go_back(self, source: str, target: str) -> bool:
+        return target in self._place and (target == source or source in self._below[target])
+
+    def _rank(self, loop: Loop) -> tuple[int, int]:
+        """Smaller is further out: the target that comes first; of one target, the later source."""
+        return self._place[loop.target], -self._place[loop.source]
+
+    def _grow_once(self, loops: list[Loop]) -> list[Loop] | None:
+        """Loops of which one that shares a stage with another has grown by it; None when none has to."""
+        for index, loop in enumerate(loops):
+            for other in loops[index + 1 :]:
+                if not loop.body & other.body or loop.body <= other.body or other.body <= loop.body:
+                    continue
+                outer, inner = sorted((loop, other), key=self._rank)
+                grown = replace(outer, body=self._closed(outer.body | inner.body))
+                return [grown if each is outer else each for each in loops]
+        return None
+
+    def _closed(self, body: frozenset[str]) -> frozenset[str]:
+        """A set of stages and whatever lies between two of them."""
+        below = frozenset().union(*(self._below[name] for name in body))
+        between = {name for name in below if name in self._template.stages and self._below[name] & body}
+        return body | between
+
+    @cached_property
+    def loops_of(self) -> dict[str, tuple[Loop, ...]]:
+        """Stage → the loops around it, the outermost first."""
+        return {name: tuple(loop for loop in self.loops if name in loop.body) for name in self.nodes}
+
+    def region(self, loop: Loop | None) -> list[str | Loop]:
+        """
+        What a loop's body (None: the whole scope) consists of: stages, artifacts, and loops directly inside, each
+        after what it depends on.
+
+        :raises ValueError: loops wait for each other's end.
+        """
+        names = self.nodes if loop is None else [name for name in self.nodes if name in loop.body]
+        depth = 0 if loop is None else self.loops.index(loop) + 1
+        inner = [each for each in self.loops[depth:] if each.body <= set(names)]
+        outermost: dict[str, Loop] = {}
+        for each in inner:
+            for name in each.body:
+                outermost.setdefault(name, each)
+        unit: dict[str, str | Loop] = {name: outermost.get(name, name) for name in names}
+        units = list(dict.fromkeys(unit.values()))
+        needs: dict[str | Loop, set[str | Loop]] = {each: set() for each in units}
+        for name in names:
+            needs[unit[name]] |= {unit[other] for other in self.found[name].all if other in unit} - {unit[name]}
+        return order_of(units, needs)
+
+    # -- what may not have run -------------------------------------------------------------------------------------
+
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """The stages that a successful run may not have run."""
+        doubtful: set[str] = set()  # the flow may not reach them
+        optional: set[str] = set()
+        for name in self.nodes:
+            depends, stage = self.found[name], self._template.stages.get(name)
+            edges = {other: self._may_block(other, name, doubtful) for other in (*depends.required, *self._ways(name))}
+            ways = [edges[other] for other in edges if other not in depends.required]
+            if depends.named_by or any(edges[other] for other in depends.required) or (ways and all(ways)):
+                doubtful.add(name)
+            merged = set(stage.spec.merge.from_) if stage and isinstance(stage.spec, models.MergeStage) else None
+            if (
+                name in doubtful
+                or (stage is not None and stage.spec.when is not None)
+                or optional.intersection(depends.required)
+                or any(self._template.stages[other].error_targets for other in depends.required)
+                or (merged and merged <= optional)
+            ):
+                optional.add(name)
+        return frozenset(optional)
+
+    def _ways(self, name: str) -> tuple[str, ...]:
+        """The stages through which the flow may reach one that requires nothing."""
+        depends = self.found[name]
+        return () if depends.required else (*depends.waiting, *depends.parts)
+
+    def _may_block(self, other: str, name: str, doubtful: Collection[str]) -> bool:
+        if other in doubtful:
+            return True
+        if other not in self.outcomes:
+            return False
+        alive = self.alive(other, name)
+        return any(
+            outcome.name not in alive and not outcome.is_again and outcome.name != "fail"
+            for outcome in self.outcomes[other].values()
+        )
+
+    # -- what can't be meant -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def problems(self) -> tuple[FlowProblem, ...]:
+        """All of them; what waits for others makes sense only once the loops do."""
+        found = [*self._check_back_edges()]
+        if not found:
+            found = [*self._check_waiting_loops(), *self._check_possible()]
+        return tuple(found)
+
+    def _check_back_edges(self) -> Iterable[FlowProblem]:
+        for stage in self._template.stages.values():
+            seen: set[str] = set()
+            for route in stage.routes:
+                if route.back_to is None or route.back_to not in self._template.stages:
+                    continue
+                loc = (*route.loc, "back_to")
+                if route.back_to in seen:
+                    message = f"'{stage.name}' goes back to '{route.back_to}' by more than one route"
+                    hint = "join their conditions with `or`; one loop has one bound"
+                    yield FlowProblem("same_back_to", stage.name, message, loc, hint)
+                elif not self._can_go_back(stage.name, route.back_to):
+                    message = f"'{stage.name}' can't go back to '{route.back_to}', which doesn't come before it"
+                    hint = "go on with to:, or let the stage depend on it"
+                    yield FlowProblem("back_to", stage.name, message, loc, hint)
+                elif route.back_to not in self._surely[stage.name]:
+                    message = f"'{route.back_to}' need not have run when '{stage.name}' runs"
+                    hint = "go back to a stage that always comes before it"
+                    yield FlowProblem("back_to", stage.name, message, loc, hint)
+                seen.add(route.back_to)
+
+    @cached_property
+    def _surely(self) -> dict[str, frozenset[str]]:
+        """Stage → the stages that have run whenever it runs, itself included (the dominators of the flow)."""
+        ran: dict[str, frozenset[str]] = {}
+        reached: dict[str, frozenset[str]] = {}
+        for name in self.nodes:
+            depends = self.found[name]
+
+            def through(other: str) -> frozenset[str]:
+                return ran[other] if other in self.outcomes else reached[other]
+
+            known = [_common(ran[other] for other in depends.named_by)]
+            known += [through(other) for other in depends.required]
+            known.append(_common(through(other) for other in self._ways(name)))
+            reached[name] = frozenset().union(*known)
+            certain = (*depends.required, *(other for other in depends.waiting if other not in self.optional))
+            ran[name] = reached[name].union({name}, *(ran[other] for other in certain))
+        return ran
+
+    def _check_waiting_loops(self) -> Iterable[FlowProblem]:
+        for loop in (None, *self.loops):
+            try:
+                self.region(loop)
+            except ValueError:
+                inner = [each for each in self.loops if loop is None or (each.body < loop.body)]
+                shown = " and ".join(f"'{each.target}' to '{each.source}'" for each in inner)
+                message = f"the loops {shown} wait for each other's end"
+                route = self._route(inner[-1])
+                hint = "let one stage of each loop depend only on stages before the other loop, or join the loops"
+                yield FlowProblem("waiting_loops", inner[-1].source, message, (*route.loc, "back_to"), hint)
+
+    def _route(self, loop: Loop) -> Route:
+        return self._template.stages[loop.source].routes[loop.route]
+
+    def _check_possible(self) -> Iterable[FlowProblem]:
+        """Every stage can be reached, and what one requires can run in one run."""
+        possible: dict[str, dict[str, frozenset[str]]] = {}
+        impossible: set[str] = set()
+        for name in self.nodes:
+            depends = self.found[name]
+            if impossible.intersection((*depends.required, *self._ways(name))):
+                impossible.add(name)
+                possible[name] = {}
+                continue
+            edges = {
+                other: self._allowed(other, name, possible, self.alive_after_success(other, name))
+                for other in depends.required
+            }
+            combined = self._combined(name, edges, possible)
+            problem = self._unreachable(name, edges) or self._exclusive(name, edges) or self._closed_off(name, combined)
+            possible[name] = combined if problem is None else {}
+            if problem is not None:
+                impossible.add(name)
+                yield problem
+
+    def _allowed(
+        self, other: str, name: str, possible: dict[str, dict[str, frozenset[str]]], alive: frozenset[str]
+    ) -> dict[str, frozenset[str]]:
+        """Deciding stage → the outcomes under which ``name`` may go on after ``other``; another one: any."""
+        allowed = dict(possible[other])
+        if other in self.outcomes:
+            allowed[other] = alive & allowed.get(other, alive)
+        # A loop may decide in one way in one round and in another way in the next.
+        left = set(self.loops_of[other]) - set(self.loops_of[name])
+        repeated = frozenset().union(*(loop.body for loop in left))
+        return {stage: names for stage, names in allowed.items() if stage not in repeated or not names}
+
+    def _unreachable(self, name: str, edges: dict[str, dict[str, frozenset[str]]]) -> FlowProblem | None:
+        for other, allowed in edges.items():
+            if other in allowed and not allowed[other]:
+                message = f"no route of '{other}' leads to '{name}', which depends on it"
+                hint = f"name it in a route of '{other}', or let a route go to next"
+                return FlowProblem("unreachable", name, message, self._loc(name), hint)
+        return None
+
+    def _exclusive(self, name: str, edges: dict[str, dict[str, frozenset[str]]]) -> FlowProblem | None:
+        seen: dict[str, tuple[str, frozenset[str]]] = {}
+        for other, allowed in edges.items():
+            for stage, names in allowed.items():
+                before, common = seen.get(stage, (other, names))
+                if not common & names:
+                    message = f"'{name}' requires '{before}' and '{other}', which never both run"
+                    hint = f"after '{stage}' a run takes only one way: read one of them guarded, with default(…)"
+                    return FlowProblem("exclusive", name, message, self._loc(name), hint)
+                seen[stage] = (other, common & names)
+        return None
+
+    def _combined(
+        self,
+        name: str,
+        edges: dict[str, dict[str, frozenset[str]]],
+        possible: dict[str, dict[str, frozenset[str]]],
+    ) -> dict[str, frozenset[str]]:
+        """Under which outcomes a stage may run."""
+        combined = _intersection(list(edges.values()))
+        ways = [self._allowed(other, name, possible, self.alive(other, name)) for other in self._ways(name)]
+        if ways:
+            combined = _intersection([combined, _union(ways)])
+        chosen = [self._allowed(other, name, possible, self.naming(other, name)) for other in self.found[name].named_by]
+        return _intersection([combined, _union(chosen)]) if chosen else combined
+
+    def _closed_off(self, name: str, combined: dict[str, frozenset[str]]) -> FlowProblem | None:
+        for stage, names in combined.items():
+            if not names:
+                message = f"'{name}' can never run: no decision of '{stage}' leads to it and to all that it requires"
+                return FlowProblem("unreachable", name, message, self._loc(name), "read guarded what may not have run")
+        return None
+
+    def _loc(self, name: str) -> Loc:
+        stage = self._template.stages.get(name)
+        if stage is not None:
+            return stage.loc
+        return ("artifact", int(name.partition(".")[2])) if len(self._template.artifacts) > 1 else ("artifact",)
+
+
+def _common(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    found = list(sets)
+    return frozenset.intersection(*found) if found else frozenset()
+
+
+def _intersection(maps: list[dict[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for each in maps:
+        for stage, names in each.items():
+            found[stage] = found.get(stage, names) & names
+    return found
+
+
+def _union(maps: list[dict[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    """What holds in one of several ways: only what all of them say something about is restricted."""
+    common = set.intersection(*(set(each) for each in maps))
+    return {stage: frozenset().union(*(each[stage] for each in maps)) for stage in maps[0] if stage in common}
