@@ -18,7 +18,7 @@ from airflow_agentic.errors import AgenticError, AttemptError, RetryLater, Stopp
 from airflow_agentic.operators.retry import RETRY_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow.sdk import Context
 
@@ -83,9 +83,13 @@ class PlannedOperator(BaseOperator):
             object.__setattr__(self, key, value)
 
     def execute(self, context: Context) -> None:
-        """Do the task's work; a failure of ours ends with its message, not with our frames."""
+        """Do the task's work."""
+        self.carry_out(self.work, context)
+
+    def carry_out(self, work: Callable[[Context], None], context: Context) -> None:
+        """Do some work; a failure of ours ends with its message, not with our frames."""
         try:
-            self.work(context)
+            work(context)
         except AirflowSkipException:
             raise
         except AgenticError as error:
