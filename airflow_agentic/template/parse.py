@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_agentic.template.problems import Problem
     from airflow_agentic.template.references import Reference
     from airflow_agentic.template.source import Loc
+    from airflow_agentic.template.texts import Analysis, TextKey
 
 
 def load_template(path: str | Path, *, root: str | Path | None = None) -> Template:
@@ -59,16 +60,32 @@ def _read(source: Source, path: Path, root: Path) -> Template:
     if template is None:
         raise TemplateError(in_order(problems))
     texts = [(key, analyse_text(key)) for key in _texts(template)]
-    reads: dict[str, list[Reference]] = {}
-    for key, analysis in texts:
-        names = (*template.stages, "artifact")
-        found = [reference for reference in analysis.references if key.stages and reference.name in names]
-        reads.setdefault(key.owner, []).extend(found)
-    template = replace(template, reads={owner: tuple(found) for owner, found in reads.items()})
+    template = replace(template, **_reads(template, texts))
     run_checks(Checking(template, texts, problems))
     if any(problem.severity == "error" for problem in problems):
         raise TemplateError(in_order(problems))
     return replace(template, warnings=tuple(in_order(problems))) if problems else template
+
+
+def _reads(template: Template, texts: list[tuple[TextKey, Analysis]]) -> dict[str, Any]:
+    """What the texts of each owner read of the names that a run gives a value to, and of a stage each of its keys."""
+    names = {*template.stages, "artifact", "feedback", "error"}
+    reads: dict[str, list[Reference]] = {}
+    part_reads: dict[str, dict[str, list[Reference]]] = {}
+    for key, analysis in texts:
+        if key.owner not in reads:
+            reads[key.owner] = []
+        found = [reference for reference in analysis.references if key.stages and reference.name in names]
+        reads[key.owner] += found
+        stage = template.stages.get(key.owner)
+        if stage is not None and found:
+            part_reads.setdefault(key.owner, {}).setdefault(str(key.loc[len(stage.loc)]), []).extend(found)
+    return {
+        "reads": {owner: tuple(found) for owner, found in reads.items()},
+        "part_reads": {
+            owner: {part: tuple(found) for part, found in parts.items()} for owner, parts in part_reads.items()
+        },
+    }
 
 
 def _structure(source: Source, data: Any, path: Path, root: Path, problems: list[Problem]) -> Template | None:

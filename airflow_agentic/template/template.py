@@ -162,6 +162,7 @@ class Template:
 
     :param files: the names and texts of included files, in order.
     :param reads: what the texts of each owner read: a stage's name, or ``output``, ``artifact.0``, ``notify``.
+    :param part_reads: stage → one of its keys (``when``, ``prompt``, ``routes``) → what the texts there read.
     :param warnings: what is odd, but no error.
     """
 
@@ -175,6 +176,7 @@ class Template:
     artifacts: tuple[ArtifactSpec, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     reads: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    part_reads: dict[str, dict[str, tuple[Reference, ...]]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
     @cached_property
