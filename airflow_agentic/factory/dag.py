@@ -9,20 +9,27 @@ asks no connection or variable, and imports only the operators that the plan use
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param
+from airflow.sdk.definitions._internal.contextmanager import TaskGroupContext
 from airflow.sdk.definitions.param import ParamsDict
 
-from airflow_agentic.factory.docs import dag_doc
+from airflow_agentic.factory.docs import dag_doc, route_doc
+from airflow_agentic.factory.groups import Groups
 from airflow_agentic.factory.schedule import schedule_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from airflow.sdk.bases.operator import BaseOperator
+    from airflow.sdk.types import Operator
 
     from airflow_agentic.planning.plan import Plan, PlannedTask
+
+    #: Those made so far, by id.
+    Tasks = Mapping[str, Operator]
 
 
 def build_dag_from_plan(plan: Plan) -> DAG:
@@ -32,18 +39,30 @@ def build_dag_from_plan(plan: Plan) -> DAG:
     :raises ValueError: Airflow refuses something that the plan says.
     """
     with DAG(plan.name, **_dag_arguments(plan)) as dag:
-        tasks: dict[str, BaseOperator] = {}
-        for planned in plan.tasks:
-            task = _OPERATORS[planned.kind](plan, planned)
-            tasks[planned.task_id] = task
-            # What `set_upstream` does in the end; its checks cost as much as half a task.
-            for task_id in planned.upstream:
-                task.upstream_task_ids.add(task_id)
-                tasks[task_id].downstream_task_ids.add(planned.task_id)
+        _add_tasks(plan, dag)
     # Last: every operator copies the params of its DAG, up to three times, and has no use for them: a task's params
     # are the DAG's anyway.
     dag.params = ParamsDict({name: _param(spec) for name, spec in plan.inputs.items()})
     return dag
+
+
+def _add_tasks(plan: Plan, dag: DAG) -> None:
+    """Make the tasks, each in its group, and the edges between them with their labels."""
+    tasks: dict[str, Operator] = {}
+    groups = Groups(plan, dag, tasks)
+    for planned in plan.tasks:
+        TaskGroupContext.push(groups.around(planned.task_id))
+        try:
+            task = _OPERATORS.get(planned.kind, _plain)(plan, planned, tasks)
+        finally:
+            TaskGroupContext.pop()
+        tasks[planned.task_id] = task
+        # What `set_upstream` does in the end; its checks cost as much as half a task.
+        for task_id in planned.upstream:
+            task.upstream_task_ids.add(task_id)
+            tasks[task_id].downstream_task_ids.add(planned.task_id)
+        for task_id, label in planned.labels.items():
+            dag.edge_info.setdefault(task_id, {})[planned.task_id] = {"label": label}
 
 
 def _dag_arguments(plan: Plan) -> dict[str, Any]:
@@ -80,42 +99,66 @@ def _param(spec: dict[str, Any]) -> Param:
     return Param(spec["default"], description=spec["description"], schema=spec["schema"])
 
 
-def _agent(plan: Plan, planned: PlannedTask) -> BaseOperator:
-    from airflow_agentic.operators.agent import AgentOperator
-
-    agent = plan.agents[planned.config["agent"]]
-    return AgentOperator.of(planned, plan.digest, agent=agent)
-
-
-def _merge(plan: Plan, planned: PlannedTask) -> BaseOperator:
-    from airflow_agentic.operators.merge import MergeOperator
-
-    return MergeOperator.of(planned, plan.digest)
+@cache
+def _class(kind: str) -> Any:
+    """The operator of a kind of task; each is in a module of its own, so that only those used are imported."""
+    return getattr(import_module(f"airflow_agentic.operators.{kind}"), f"{kind.capitalize()}Operator")
 
 
-def _artifact(plan: Plan, planned: PlannedTask) -> BaseOperator:
-    from airflow_agentic.operators.artifact import ArtifactOperator
-
-    return ArtifactOperator.of(planned, plan.digest)
-
-
-def _finish(plan: Plan, planned: PlannedTask) -> BaseOperator:
-    from airflow_agentic.operators.finish import FinishOperator
-
-    expected = tuple(task.task_id for task in plan.tasks)
-    return FinishOperator.of(planned, plan.digest, expected=expected, source=plan.source)
+def _plain(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
+    operator: Operator = _class(planned.kind).of(planned, plan.digest)
+    return operator
 
 
-def _join(_plan: Plan, planned: PlannedTask) -> BaseOperator:
+def _agent(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
+    operator: Operator = _class("agent").of(planned, plan.digest, agent=plan.agents[planned.config["agent"]])
+    return operator
+
+
+def _item(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
+    """Repeated for each entry of a list; how many may be at work at once stands with the list."""
+    over: Any = tasks[planned.config["items"]]
+    shared = {"over": over, "max_parallel": over.planned.config["max_parallel"]}
+    if "agent" in planned.config:
+        shared["agent"] = plan.agents[planned.config["agent"]]
+    kind = "item" if "agent" in planned.config else "human"
+    operator: Operator = _class(kind).mapped(planned, plan.digest, **shared)
+    return operator
+
+
+def _start(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
+    operator = _plain(plan, planned, tasks)
+    if planned.config["max_parallel"]:
+        # So that no two of them count at the same time how many pipelines are at work.
+        operator.max_active_tis_per_dagrun = 1
+    return operator
+
+
+def _route(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
+    operator: Any = _class("route").of(planned, plan.digest)
+    operator.doc_md = planned.doc or route_doc(planned)
+    task: Operator = operator
+    return task
+
+
+def _join(_plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
     from airflow.providers.standard.operators.empty import EmptyOperator
 
     return EmptyOperator(task_id=planned.task_id, trigger_rule=planned.trigger_rule, doc_md=planned.doc)
 
 
-_OPERATORS: dict[str, Callable[[Plan, PlannedTask], BaseOperator]] = {
+def _finish(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
+    expected = tuple(task.task_id for task in plan.tasks)
+    operator: Operator = _class("finish").of(planned, plan.digest, expected=expected, source=plan.source)
+    return operator
+
+
+#: Other kinds need nothing but their part of the plan.
+_OPERATORS: dict[str, Callable[[Plan, PlannedTask, Tasks], Operator]] = {
     "agent": _agent,
-    "merge": _merge,
+    "item": _item,
+    "start": _start,
+    "route": _route,
     "join": _join,
-    "artifact": _artifact,
     "finish": _finish,
 }

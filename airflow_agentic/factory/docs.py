@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_agentic.planning.plan import Plan, PlannedTask
 
+#: Kinds of tasks that are no stage's own.
+_UNKNOWN = ("join", "route", "fail", "finish")
+_KINDS = {"start": "pipeline"}
 _BACKTICKS = re.compile("`{3,}")
 
 
@@ -30,21 +33,38 @@ def fenced(source: str, language: str = "yaml") -> str:
     return f"{fence}{language}\n{source.rstrip()}\n{fence}"
 
 
-def _table(plan: Plan) -> str:
-    rows = ["| stage | kind | agent | after |", "| --- | --- | --- | --- |"]
-    joins = {task.task_id: task.upstream for task in plan.tasks if task.kind == "join"}
-    for task in plan.tasks:
-        if task.kind not in ("join", "finish"):
-            # A join is how Airflow waits; what the author knows is what it waits for.
-            before = dict.fromkeys(one for name in task.upstream for one in joins.get(name, (name,)))
-            rows.append(f"| {task.stage} | {_kind(plan, task)} | {', '.join(before)} |")
+def route_doc(planned: PlannedTask) -> str:
+    """A decision as Markdown: what is tried, in order, and where each leads."""
+    rows = ["| if | then |", "| --- | --- |"]
+    rows += [f"| {_code(route['when'])} | {_cell(route['shown'])} |" for route in planned.config["routes"]]
+    for entry in planned.config["error"] or ():
+        kinds = ", ".join(entry["kinds"]) or "any error"
+        rows.append(f"| it failed: {_cell(kinds)} | {_cell(entry['to'])} |")
     return "\n".join(rows)
 
 
-def _kind(plan: Plan, task: PlannedTask) -> str:
-    agent = task.config.get("agent", "")
-    kind = plan.agents[agent]["type"] if agent else task.kind
-    return f"{kind} | {_cell(agent)}"
+def _table(plan: Plan) -> str:
+    """A row per stage, from its first task that its author would recognize."""
+    rows = {"": "| stage | kind | agent | after |", "-": "| --- | --- | --- | --- |"}
+    #: The stages that a task stands for: a join is how Airflow waits; what the author knows is what it waits for.
+    stands_for: dict[str, tuple[str, ...]] = {}
+    agents = {task.stage: task.config["agent"] for task in plan.tasks if "agent" in task.config}
+    for task in plan.tasks:
+        before = tuple(dict.fromkeys(name for task_id in task.upstream for name in stands_for[task_id]))
+        stands_for[task.task_id] = before if task.kind == "join" else (task.stage,)
+        if task.kind not in _UNKNOWN and task.stage not in rows:
+            rows[task.stage] = f"| {task.stage} | {_kind(plan, task, agents.get(task.stage))} | {', '.join(before)} |"
+    return "\n".join(rows.values())
+
+
+def _kind(plan: Plan, task: PlannedTask, agent: str | None) -> str:
+    """What works on the stage, and the agent's name."""
+    kind = plan.agents[agent]["type"] if agent else task.config.get("works", _KINDS.get(task.kind, task.kind))
+    return f"{kind}{', for each' if task.kind == 'items' else ''} | {_cell(agent or '')}"
+
+
+def _code(expression: str | None) -> str:
+    return f"`{_cell(expression)}`" if expression else "else"
 
 
 def _cell(text: str) -> str:
