@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.manifest import Manifest, manifest_from_data
-from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord
+from airflow_agentic.trace.record import AnswerRecord, ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class StageTrace:
     """
     One stage of a run.
 
-    :param kind: ``agent``, ``merge`` or ``artifact``.
+    :param kind: ``agent``, ``merge``, ``human`` or ``artifact``.
     :param agent: the agent's name, null for other kinds.
     :param state: of the stage's last attempt, or Airflow's once the run is sealed (``skipped`` among them).
     :param attempts: since the task was last cleared; 0 when the stage didn't run.
@@ -162,7 +162,7 @@ def _stage(records: Sequence[Record], task: TaskState | None) -> StageTrace:
         kind=task.kind if task else _kind(last),
         agent=task.agent if task else newest.agent.get("name") if newest else None,
         state=state,
-        attempts=len(life) or int(isinstance(last, MergeRecord | ArtifactRecord)),
+        attempts=len(life) or int(isinstance(last, MergeRecord | AnswerRecord | ArtifactRecord)),
         seconds=last.seconds if isinstance(last, MergeRecord) else sum(record.seconds for record in life),
         waited=sum(record.next_wait or 0.0 for record in life),
         model=next((record.model for record in reversed(life) if record.model), None),
@@ -199,6 +199,8 @@ def _kind(record: Record | None) -> str:
     match record:
         case MergeRecord():
             return "merge"
+        case AnswerRecord():
+            return "human"
         case ArtifactRecord():
             return "artifact"
         case _:
@@ -219,6 +221,8 @@ def _began(record: Record) -> str:
     match record:
         case AttemptRecord() | MergeRecord():
             return record.started
+        case AnswerRecord():
+            return record.asked
         case ArtifactRecord():
             return record.written
         case FailureRecord():
@@ -226,7 +230,13 @@ def _began(record: Record) -> str:
 
 
 def _ended(record: Record) -> str:
-    return record.ended if isinstance(record, AttemptRecord | MergeRecord) else _began(record)
+    match record:
+        case AttemptRecord() | MergeRecord():
+            return record.ended
+        case AnswerRecord():
+            return record.answered
+        case _:
+            return _began(record)
 
 
 def _between(started: str | None, ended: str | None) -> float | None:

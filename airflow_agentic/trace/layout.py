@@ -13,7 +13,7 @@ import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord
+from airflow_agentic.trace.record import AnswerRecord, ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord
 
 if TYPE_CHECKING:
     from airflow_agentic.trace.record import Record
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Most file systems take 255 bytes; a name carries numbers and a suffix as well.
 LONGEST_SEGMENT = 180
 
-FOLDERS = ("attempts", "merges", "artifacts", "failures")
+FOLDERS = ("attempts", "merges", "answers", "artifacts", "failures")
 
 
 def segment(name: str) -> str:
@@ -50,6 +50,8 @@ def record_path(record: Record) -> str:
             name = f"attempts/{task}.{record.map_index}.{record.try_number}.{record.attempt}"
         case MergeRecord():
             name = f"merges/{task}.{record.map_index}.{record.try_number}"
+        case AnswerRecord():
+            name = f"answers/{task}.{record.map_index}.{record.try_number}"
         case FailureRecord():
             name = f"failures/{task}.{record.map_index}.{record.try_number}"
         case ArtifactRecord():

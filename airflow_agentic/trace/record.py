@@ -1,11 +1,13 @@
 """
-What a run leaves behind: one JSON record per attempt, merge, artifact and failure, and a manifest that seals them.
+What a run leaves behind: one JSON record per attempt, merge, answer, artifact and failure, and a manifest that seals
+them.
 
 A record is written once, by one writer, and never changed: no locks, nothing lost to a retry (Airflow clears a
 task's XComs when it runs again), and readable without Airflow. The layout under the trace store's URL::
 
     <dag_id>/<run_id>/attempts/<task_id>.<map_index>.<try_number>.<attempt>.json
     <dag_id>/<run_id>/merges/<task_id>.<map_index>.<try_number>.json
+    <dag_id>/<run_id>/answers/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/artifacts/<task_id>.<try_number>.json
     <dag_id>/<run_id>/failures/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/values/<sha256>.json
@@ -134,6 +136,43 @@ class MergeRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerRecord:
+    """
+    One question to people, and what became of it.
+
+    :param round: of the innermost loop, from 1.
+    :param item: ``{"index": …, "value": …}`` in a fan-out, else null.
+    :param body: Markdown; null for none.
+    :param assignees: ids of the users who may answer; empty for everybody.
+    :param asked, answered: ISO 8601 in UTC; of a question that nobody answered, when the time was up.
+    :param by: who answered, ``id`` and ``name`` as Airflow knows them; null when nobody did.
+    :param choice: the option; null when there was none to go on with.
+    :param fields: name → value, defaults included.
+    :param timed_out: nobody answered in time.
+    :param error: null, or ``kind`` and ``message``.
+    """
+
+    run: RunKey
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    round: int
+    item: dict[str, Any] | None
+    subject: str
+    body: str | None
+    options: tuple[str, ...]
+    assignees: tuple[str, ...]
+    asked: str
+    answered: str
+    by: dict[str, str] | None
+    choice: str | None
+    fields: dict[str, Any]
+    timed_out: bool
+    error: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailureRecord:
     """
     A task that failed outside of an attempt: an expression, a configuration, a merge short of parts.
@@ -150,12 +189,13 @@ class FailureRecord:
     error: dict[str, str]
 
 
-Record = AttemptRecord | MergeRecord | ArtifactRecord | FailureRecord
+Record = AttemptRecord | MergeRecord | AnswerRecord | ArtifactRecord | FailureRecord
 
 #: what a record says it is → its class
 KINDS: dict[str, type[Record]] = {
     "attempt": AttemptRecord,
     "merge": MergeRecord,
+    "answer": AnswerRecord,
     "artifact": ArtifactRecord,
     "failure": FailureRecord,
 }
@@ -177,7 +217,7 @@ def from_data(data: dict[str, Any]) -> Record:
     if data.get("format") != RECORD_FORMAT or cls is None:
         raise ValueError(f"not a record of format {RECORD_FORMAT}")
     known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
-    for key in ("tool_calls", "used", "missing"):
+    for key in ("tool_calls", "used", "missing", "options", "assignees"):
         if key in known:
             known[key] = tuple(known[key])
     if "passages" in known:
