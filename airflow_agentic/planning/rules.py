@@ -52,7 +52,7 @@ def becomes(rule: str, states: Sequence[State]) -> Becomes:
     """
     if not states:
         return "run"
-    count = Counter(state for state in states if state in FINISHED)
+    count = Counter(state for state in states if state is not None and state in FINISHED)
     failed = count["failed"] + count["upstream_failed"]
     unfinished = len(states) - count.total()
     match rule:
@@ -67,6 +67,8 @@ def becomes(rule: str, states: Sequence[State]) -> Becomes:
         case "one_done":
             ran = count["success"] + count["failed"]
             return "run" if ran else "waiting" if unfinished else "skipped"
+        case "one_success":
+            return "run" if count["success"] else _without_success(unfinished, count, len(states))
     raise ValueError(f"no rule of plans: {rule!r}")
 
 
@@ -74,14 +76,18 @@ def _when_done(unfinished: int) -> Becomes:
     return "waiting" if unfinished else "run"
 
 
-def _min_one_success(failed: int, unfinished: int, count: Counter[str | None]) -> Becomes:
+def _min_one_success(failed: int, unfinished: int, count: Counter[str]) -> Becomes:
     if failed:
         return "upstream_failed"
+    if count["success"] and not unfinished:
+        return "run"
+    return _without_success(unfinished, count, unfinished + count.total())
+
+
+def _without_success(unfinished: int, count: Counter[str], total: int) -> Becomes:
     if unfinished:
         return "waiting"
-    if count["success"]:
-        return "run"
-    return "upstream_failed" if count["removed"] else "skipped"
+    return "skipped" if count["skipped"] == total else "upstream_failed"
 
 
 def judge(formula: Formula, states: Mapping[str, State], outcomes: Mapping[str, str | None]) -> Becomes:

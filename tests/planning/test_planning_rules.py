@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_agentic.planning.plan import PlannedTask
 from airflow_agentic.planning.rules import FINISHED, becomes, doomed, formulas, judge, routes_of, tasks_of
 
-RULES = ("all_success", "none_failed", "none_failed_min_one_success", "all_done", "one_done")
+RULES = ("all_success", "none_failed", "none_failed_min_one_success", "all_done", "one_done", "one_success")
 STATES = (None, "running", "success", "skipped", "failed", "upstream_failed", "removed")
 
 
@@ -40,7 +40,7 @@ def airflows_answer(rule: str, states: tuple[str | None, ...]) -> str:
         task=task,
         map_index=-1,
         get_dagrun=lambda session: None,
-        set_state=lambda state, session: bool(set_to.append(state)) or True,
+        set_state=lambda state, session: set_to.append(state),
     )
     finished = [
         SimpleNamespace(task_id=name, state=state, map_index=-1, task=up)
@@ -144,6 +144,8 @@ def test_a_repeated_task_waits_for_its_list() -> None:
         ("none_failed_min_one_success", {"s": "skipped", "r": None}, []),
         ("one_done", {"s": "skipped"}, ["t"]),
         ("one_done", {"s": "skipped", "r": None}, []),
+        ("one_success", {"s": "skipped"}, ["t"]),
+        ("one_success", {"s": "skipped", "r": "running"}, []),
         ("none_failed", {"s": "skipped"}, []),
         ("all_done", {"s": "skipped"}, []),
     ],
