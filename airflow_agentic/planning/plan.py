@@ -23,10 +23,24 @@ from typing import Any, Literal
 PLAN_FORMAT = 2
 
 TaskKind = Literal[
-    "agent", "merge", "human", "items", "item", "collect", "start", "result", "route", "fail", "join", "artifact", "finish"
+    "agent",
+    "merge",
+    "human",
+    "items",
+    "item",
+    "collect",
+    "start",
+    "result",
+    "route",
+    "fail",
+    "join",
+    "artifact",
+    "finish",
 ]
 #: Names of Airflow's ``TriggerRule``.
-TriggerRule = Literal["all_success", "none_failed", "none_failed_min_one_success", "all_done", "one_done"]
+TriggerRule = Literal[
+    "all_success", "none_failed", "none_failed_min_one_success", "all_done", "one_done", "one_success"
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,545 @@
+"""
+From the stages of a scope to tasks: loops become rounds, decisions routes and arms, inner pipelines task groups.
+
+A *scope* is a template, or an inner pipeline. Every stage becomes one instance per round of the loops around it; see
+:mod:`~airflow_agentic.planning.instances`. A decision is a *route* task, after which stand the *arms*: empty tasks, one
+per way that the run may go on. Nothing but arms (and the task that fails the run) stands directly after a route,
+because Airflow's branching skips whatever it doesn't choose, for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.planning.configs import Configs, agent_config, inputs_config
+from airflow_agentic.planning.entries import Entries, copes_with_failure
+from airflow_agentic.planning.instances import Instance, Instances, Place
+from airflow_agentic.planning.joins import Start
+from airflow_agentic.planning.virtual import virtualize
+from airflow_agentic.template import models
+from airflow_agentic.template.flow import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_agentic.planning.entries import Entry
+    from airflow_agentic.planning.plan import TriggerRule
+    from airflow_agentic.planning.sheet import Sheet
+    from airflow_agentic.template.flow import Flow
+    from airflow_agentic.template.references import Reference
+    from airflow_agentic.template.template import Agent, Route, Stage, Template
+
+FINISH = "run__finish"
+_LABEL = 60
+_ARM_ID = 80
+
+
+@dataclass
+class AgentBook:
+    """The agents of a plan: those of inner pipelines may have the names of others."""
+
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _agents: dict[str, Agent] = field(default_factory=dict)
+
+    def key(self, agent: Agent, path: str) -> str:
+        """An agent's key; ``path`` goes before the name where another one has it already."""
+        for key in (agent.name, f"{path}{agent.name}"):
+            if key not in self._agents:
+                self._agents[key] = agent
+                self.entries[key] = agent_config(agent)
+            if self._agents[key] == agent:
+                return key
+        raise ValueError(f"two agents are called {path}{agent.name}")
+
+
+class Scope:
+    """
+    Plans the tasks of one scope.
+
+    :param path: the stages around it, each with a dot (``clause.``).
+    :param rounds: of the loops around it in outer scopes.
+    :param root: the task that begins an inner pipeline, whose output are its inputs.
+    :param mapped: the mapped task group that it is in.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        sheet: Sheet,
+        agents: AgentBook,
+        *,
+        prefix: str = "",
+        path: str = "",
+        rounds: tuple[int, ...] = (),
+        root: str | None = None,
+        mapped: str | None = None,
+    ) -> None:
+        self._template = template
+        self._flow: Flow = template.flow
+        self._sheet = sheet
+        self._agents = agents
+        self._path = path
+        self._rounds = rounds
+        self._root = root
+        self._mapped = mapped
+        self._prefix = prefix
+        self._instances = Instances(self._flow)
+        self._entries = Entries(template, sheet, self._instances, root)
+        self._configs = Configs(template, lambda name: agents.key(template.agents[name], path))
+        self._fail_skips: list[tuple[Instance, list[str]]] = []
+        self._fails: list[tuple[str, str]] = []
+        self.artifacts: list[str] = []
+
+    def plan(self) -> None:
+        """Put all tasks of the scope on the sheet."""
+        self._region(None, Place(self._prefix))
+        for instance, skips in self._fail_skips:
+            skips += self._waiting_for(instance)
+
+    # -- loops -------------------------------------------------------------------------------------------------------
+
+    def _region(self, loop: Loop | None, place: Place) -> None:
+        for unit in self._flow.region(loop):
+            if isinstance(unit, Loop):
+                self._loop(unit, place)
+            elif unit in self._template.stages:
+                self._stage(self._template.stages[unit], place)
+            elif self._root is None:
+                self._artifact(unit, place)
+
+    def _loop(self, loop: Loop, place: Place) -> None:
+        for number in range(1, loop.max_rounds + 1):
+            label = f"{loop.target}, round {number} of {loop.max_rounds}"
+            prefix = self._sheet.group(f"{place.prefix}{loop.target}__{number}", label)
+            inside = Place(prefix, (*place.rounds, (loop, number)))
+            self._region(loop, inside)
+            if number < loop.max_rounds:
+                self._entries.again[loop, inside] = self._again(loop, inside)
+        ends = tuple(task for unit in self._flow.region(loop) for task in self._ends(unit, loop, place))
+        task_id = f"{place.prefix}{loop.target}__done"
+        self._entries.done[loop, place] = self._sheet.join(task_id, self._path + loop.target, ends, "none_failed")
+
+    def _again(self, loop: Loop, inside: Place) -> str:
+        """The task that begins the round after the one at this place."""
+        outcome = frozenset((f"again_{loop.target}",))
+        arms = [instance.arms[outcome] for instance in self._instances.of(loop.source, inside)]
+        if len(arms) == 1:
+            return arms[0]
+        task_id = f"{inside.prefix}{loop.source}__again_{loop.target}"
+        return self._sheet.join(task_id, self._path + loop.source, tuple(arms), "none_failed_min_one_success")
+
+    def _ends(self, unit: str | Loop, loop: Loop, place: Place) -> Iterable[str]:
+        """What is done when a part of a loop's body is, in all rounds."""
+        if isinstance(unit, Loop):
+            for (other, around), task in self._entries.done.items():
+                if other is unit and place.holds(around):
+                    yield task
+            return
+        for instance in self._instances.of(unit, place):
+            if instance.route is not None:
+                yield from instance.arms.values() or (instance.route,)
+            elif not self._is_spared(unit):
+                yield instance.result
+
+    def _is_spared(self, name: str) -> bool:
+        """Whether everything that reads a stage is a merge that copes with its failure, and waits for it."""
+        readers = self._flow.dependents[name]
+        return bool(readers) and all(
+            name in self._flow.found[reader].parts and copes_with_failure(self._template, reader) for reader in readers
+        )
+
+    # -- stages ------------------------------------------------------------------------------------------------------
+
+    def _stage(self, stage: Stage, place: Place) -> None:
+        task_id = f"{place.prefix}{stage.name}"
+        entry = self._entries.of(stage.name, place, task_id)
+        first = len(self._sheet.tasks)
+        if stage.kind == "pipeline":
+            entered, result = self._pipeline(stage, place, entry)
+        elif stage.for_each is not None and not (self._mapped is not None and stage.kind == "agent"):
+            entered, result = self._fan_out(stage, place, entry)
+        else:
+            entered = result = self._single(stage, place, entry)
+        tasks = tuple(task.task_id for task in self._sheet.tasks[first:] if task.kind != "join")
+        instance = Instance(stage=stage.name, place=place, result=result, entry=entered, tasks=tasks, token=entry.token)
+        if stage.decides:
+            instance = self._decide(stage, instance, entry.start)
+        self._instances.add(instance)
+
+    def _single(self, stage: Stage, place: Place, entry: Entry) -> str:
+        config = self._configs.work(stage)
+        if stage.for_each is not None:
+            config["fan_out"] = self._configs.fan_out(stage)
+        parts = [part for part in self._template.part_reads.get(stage.name, ()) if part != "routes"]
+        return self._task(
+            f"{place.prefix}{stage.name}",
+            stage,
+            place,
+            stage.kind,
+            entry.start,
+            config,
+            parts,
+            doc=stage.spec.description,
+        )
+
+    def _fan_out(self, stage: Stage, place: Place, entry: Entry) -> tuple[str, str]:
+        prefix = self._sheet.group(f"{place.prefix}{stage.name}", stage.name)
+        items = self._items(stage, place, entry, prefix)
+        config = {**self._configs.work(stage), "when": None, "items": items}
+        parts = [
+            part for part in self._template.part_reads.get(stage.name, ()) if part not in ("routes", "when", "for_each")
+        ]
+        start = Start((items,), "all_success")
+        item = self._task(f"{prefix}item", stage, place, "item", start, config, parts)
+        return items, self._collect(stage, place, prefix, items, item)
+
+    def _items(self, stage: Stage, place: Place, entry: Entry, prefix: str) -> str:
+        fan_out = self._configs.fan_out(stage)
+        config = {key: fan_out[key] for key in ("for_each", "max_items", "max_parallel", "items_per_task")}
+        config |= {"works": stage.kind, "when": stage.spec.when}
+        parts = ("when", "for_each")
+        return self._task(
+            f"{prefix}items", stage, place, "items", entry.start, config, parts, doc=stage.spec.description
+        )
+
+    def _collect(self, stage: Stage, place: Place, prefix: str, items: str, item: str) -> str:
+        """Empty tasks between, because no task may be directly after mapped ones and be told of one failure only."""
+        done = self._sheet.join(f"{prefix}done", self._path + stage.name, (item,), "all_done")
+        config = {
+            "items": items,
+            "item": item,
+            "tolerate": self._configs.fan_out(stage)["tolerate"],
+            "recover": self._configs.values(stage),
+        }
+        start = Start((items, done), "all_success")
+        return self._task(f"{prefix}collect", stage, place, "collect", start, config, ("on_error",))
+
+    # -- inner pipelines -----------------------------------------------------------------------------------------------
+
+    def _pipeline(self, stage: Stage, place: Place, entry: Entry) -> tuple[str, str]:
+        prefix = self._sheet.group(f"{place.prefix}{stage.name}", stage.name)
+        if stage.for_each is None:
+            return self._inline(stage, place, prefix, entry.start, items=None)
+        items = self._items(stage, place, entry, prefix)
+        self._sheet.group(f"{prefix}item", f"each of {stage.name}", mapped=items)
+        first = len(self._sheet.tasks)
+        start = Start((items,), "all_success")
+        _, result = self._inline(stage, place, f"{prefix}item.", start, items=items)
+        self._sheet.tasks[first:] = virtualize(self._sheet.tasks[first:], f"{prefix}item")
+        return items, self._collect(stage, place, prefix, items, result)
+
+    def _inline(self, stage: Stage, place: Place, prefix: str, start: Start, *, items: str | None) -> tuple[str, str]:
+        inner, spec = stage.pipeline, stage.spec
+        if inner is None or not isinstance(spec, models.PipelineStage):
+            raise TypeError(f"{stage.name} is no pipeline")
+        begin, result = f"{prefix}pipeline__start", f"{prefix}pipeline__result"
+        config = {
+            "input": spec.input or {},
+            "inputs": inputs_config(inner.inputs),
+            "when": spec.when if items is None else None,
+            "max_parallel": None if items is None else self._configs.fan_out(stage)["max_parallel"],
+            "items": items,
+            "result": result,
+        }
+        parts = ("input",) if items is not None else ("input", "when")
+        mapped = self._mapped if items is None else prefix.removesuffix(".")
+        self._task(begin, stage, place, "start", start, config, parts, mapped=mapped, doc=stage.spec.description)
+        scope = Scope(
+            inner,
+            self._sheet,
+            self._agents,
+            prefix=prefix,
+            path=f"{self._path}{stage.name}.",
+            rounds=self._numbers(place),
+            root=begin,
+            mapped=mapped,
+        )
+        scope.plan()
+        judged = scope.judged(result)
+        ends = tuple(entry["task"] for entry in judged) or (begin,)
+        done = self._sheet.join(f"{prefix}pipeline__done", self._path + stage.name, ends, "all_done")
+        config = {
+            "output": inner.spec.output,
+            "judged": judged,
+            "recover": self._configs.values(stage),
+            "items": items,
+        }
+        reads, guarded = scope.read_at_end("output")
+        self._sheet.task(
+            result,
+            "result",
+            self._path + stage.name,
+            Start((begin, done), "all_success"),
+            inputs=begin,
+            mapped=mapped,
+            rounds=self._numbers(place),
+            reads=reads,
+            guarded=guarded,
+            config=config,
+        )
+        return begin, result
+
+    # -- decisions -----------------------------------------------------------------------------------------------------
+
+    def _decide(self, stage: Stage, instance: Instance, start: Start) -> Instance:
+        place = instance.place
+        route = f"{place.prefix}{stage.name}__route"
+        routes = [self._route(stage, route_spec, place) for route_spec in stage.routes]
+        outcomes = {entry["outcome"] for entry in routes} or {"next"}
+        errors = [recovery for recovery in stage.recoveries if recovery.to is not None]
+        skips: list[str] = []
+        arms: dict[str, list[str]] = {}
+        config = {
+            "decides": instance.result,
+            "routes": routes,
+            "error": [{"kinds": list(e.kinds), "outcome": f"error_to_{e.to}", "to": e.to} for e in errors] or None,
+            "arms": arms,
+            "fail_skips": skips,
+            "round": place.rounds[-1][1] if place.rounds else None,
+            "max_rounds": place.rounds[-1][0].max_rounds if place.rounds else None,
+        }
+        rule: TriggerRule = "one_done" if errors else "all_success"
+        self._task(
+            route, stage, place, "route", Start((instance.result,), rule), config, ("routes",), own=instance.result
+        )
+        made = {}
+        for names in self._signatures(stage):
+            made[names] = self._arm(stage, place, route, names)
+            for name in names:
+                arms.setdefault(name, []).append(made[names])
+        entered = None
+        if errors and self._is_waited_for(stage.name):
+            task_id = f"{place.prefix}{stage.name}__entered"
+            entered = self._sheet.join(task_id, self._path + stage.name, start.upstream, start.trigger_rule)
+        decided = Instance(
+            **{**vars(instance), "route": route, "arms": made, "outcomes": frozenset(outcomes), "entered": entered}
+        )
+        if "fail" in outcomes:
+            arms["fail"] = [self._fail(stage, place, route)]
+            self._fail_skips.append((decided, skips))
+        return decided
+
+    def _route(self, stage: Stage, route: Route, place: Place) -> dict[str, Any]:
+        """One of the routes as it is in this round: in the last one, there is no way back."""
+        again = False
+        if route.back_to is not None:
+            loop = next(each for each in self._flow.loops if each.source == stage.name and each.target == route.back_to)
+            again = (place.round_of(loop) or 1) < loop.max_rounds
+        outcome = f"again_{route.back_to}" if again else self._flow.outcome_of(stage, route.to).name
+        to = f"back to {route.back_to}" if again else ", ".join(route.to)
+        return {
+            "when": route.when,
+            "outcome": outcome,
+            "with": route.with_ if again else {},
+            "back_to": route.back_to,
+            "shown": f"{to} (rounds are used up)" if route.back_to is not None and not again else to,
+        }
+
+    def _signatures(self, stage: Stage) -> list[frozenset[str]]:
+        """The sets of outcomes that somebody has to know of, one arm each, in a fixed order."""
+        flow, name = self._flow, stage.name
+        outcomes = list(flow.outcomes[name])
+        found = [frozenset((outcome,)) for outcome in outcomes if outcome.startswith(("again_", "error_to_"))]
+        for reader in flow.dependents[name]:
+            depends = flow.found[reader]
+            if name in depends.required:
+                found.append(flow.alive_after_success(name, reader))
+            found.append(flow.alive(name, reader))
+        found += [flow.naming(name, target) for target in flow.nodes if name in flow.found[target].named_by]
+        unique = list(dict.fromkeys(found))
+        return sorted(unique, key=lambda names: [outcome not in names for outcome in outcomes])
+
+    def _arm(self, stage: Stage, place: Place, route: str, names: frozenset[str]) -> str:
+        ordered = [outcome for outcome in self._flow.outcomes[stage.name] if outcome in names]
+        shown = "_or_".join(ordered) or "never"
+        if len(shown) > _ARM_ID:
+            shown = f"arm{self._signatures(stage).index(names) + 1}"
+        labels = {route: label} if (label := self._label(stage, ordered)) else None
+        task_id = f"{place.prefix}{stage.name}__{shown}"
+        # The outcomes are for those who can't see the arm's state: see `virtual`.
+        return self._sheet.join(
+            task_id, self._path + stage.name, (route,), "all_success", labels, route=route, outcomes=ordered
+        )
+
+    def _label(self, stage: Stage, outcomes: list[str]) -> str:
+        """The conditions that lead to an arm."""
+        shown: dict[str, None] = {}
+        for route in stage.routes:
+            names = {self._flow.outcome_of(stage, route.to).name, f"again_{route.back_to}"}
+            if names & set(outcomes):
+                shown[route.when or "otherwise"] = None
+        if any(outcome.startswith("error_to_") for outcome in outcomes):
+            shown["failed"] = None
+        text = " / ".join(shown) or ("succeeded" if outcomes else "")
+        return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
+
+    def _fail(self, stage: Stage, place: Place, route: str) -> str:
+        task_id = f"{place.prefix}{stage.name}__fail"
+        self._fails.append((task_id, self._path + stage.name))
+        return self._task(
+            task_id, stage, place, "fail", Start((route,), "all_success"), {"route": route}, (), labels={route: "fail"}
+        )
+
+    def _is_waited_for(self, name: str) -> bool:
+        found = self._flow.found
+        return any(name in (*found[reader].waiting, *found[reader].parts) for reader in self._flow.dependents[name])
+
+    def _waiting_for(self, instance: Instance) -> list[str]:
+        """The first tasks of what waits for a stage, or for a loop around it, and the ends of these loops."""
+        place = instance.place
+        skips = [
+            task
+            for (loop, around), task in self._entries.done.items()
+            if place.round_of(loop) is not None and place.holds(around)
+        ]
+        bodies = [loop.body for loop in self._flow.loops_of[instance.stage]]
+        waiting = dict.fromkeys(self._flow.dependents[instance.stage])
+        for body in bodies:
+            for member in self._flow.nodes:
+                if member in body:
+                    waiting.update(dict.fromkeys(name for name in self._flow.dependents[member] if name not in body))
+        for name in waiting:
+            skips += [other.entry for other in self._instances.of(name, place)]
+            if name not in self._template.stages and self._root is None:
+                skips.append(self._artifact_id(name))
+        return list(dict.fromkeys(skips))
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+
+    def _task(
+        self,
+        task_id: str,
+        stage: Stage,
+        place: Place,
+        kind: str,
+        start: Start,
+        config: dict[str, Any],
+        parts: Iterable[str],
+        *,
+        own: str | None = None,
+        **more: Any,
+    ) -> str:
+        """One task of a stage, which reads what some of the stage's keys read; ``own``: and the stage itself."""
+        found = [
+            reference for part in parts for reference in self._template.part_reads.get(stage.name, {}).get(part, ())
+        ]
+        names = {reference.name for reference in found}
+        reads, guarded = self._reads(names, stage, place)
+        if own is not None and stage.name in names:
+            reads[stage.name] = (own,)
+            guarded += (stage.name,) if stage.error_targets else ()
+        return self._sheet.task(
+            task_id,
+            kind,
+            self._path + stage.name,
+            start,
+            mapped=more.pop("mapped", self._mapped),
+            rounds=self._numbers(place),
+            inputs=self._root,
+            reads=reads,
+            guarded=guarded,
+            feedback=self._feedback(place) if "feedback" in names else (),
+            errors=self._errors(stage.name, place) if "error" in names else (),
+            config=config,
+            **more,
+        )
+
+    def _numbers(self, place: Place) -> tuple[int, ...]:
+        return (*self._rounds, *(number for _, number in place.rounds))
+
+    def _reads(self, names: set[str], stage: Stage, place: Place) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+        merged = stage.spec.merge.from_ if isinstance(stage.spec, models.MergeStage) else ()
+        required = self._flow.found[stage.name].required
+        read = [name for name in self._template.stages if name != stage.name and (name in names or name in merged)]
+        reads = {name: tuple(other.result for other in self._instances.of(name, place)) for name in read}
+        unsure = self._template.stages if copes_with_failure(self._template, stage.name) else self._flow.optional
+        return reads, tuple(name for name in read if name not in required and (name in unsure or len(reads[name]) > 1))
+
+    def _feedback(self, place: Place) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """For each loop in a later round, the decisions that may have begun it."""
+        levels = []
+        for depth, (loop, number) in enumerate(place.rounds):
+            if number > 1:
+                before = Place("", (*place.rounds[:depth], (loop, number - 1)))
+                outcome = frozenset((f"again_{loop.target}",))
+                instances = [i for i in self._instances.of(loop.source, before) if i.route is not None]
+                levels.append(tuple((i.arms[outcome], i.route or "") for i in instances))
+        return tuple(levels)
+
+    def _errors(self, name: str, place: Place) -> tuple[tuple[str, str], ...]:
+        """The failures that may have led to a stage."""
+        found = []
+        for stage in self._template.stages.values():
+            for target in dict.fromkeys(stage.error_targets):
+                if name == target or name in self._flow.descendants(target):
+                    outcome = frozenset((f"error_to_{target}",))
+                    instances = self._instances.of(stage.name, place)
+                    found += [(i.arms[outcome], i.route) for i in instances if i.route is not None]
+        return tuple(found)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _artifact_id(self, owner: str) -> str:
+        index = owner.partition(".")[2]
+        return f"artifact__{index}" if isinstance(self._template.spec.artifact, list) else "artifact"
+
+    def _artifact(self, owner: str, place: Place) -> None:
+        task_id = self._artifact_id(owner)
+        entry = self._entries.of(owner, place, task_id)
+        reads, guarded = self.read_at_end(owner)
+        artifact = self._template.artifacts[int(owner.partition(".")[2])]
+        self._sheet.task(
+            task_id, "artifact", task_id, entry.start, reads=reads, guarded=guarded, config=artifact.model_dump()
+        )
+        self.artifacts.append(task_id)
+
+    def read_at_end(self, owner: str) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+        """What ``output`` or an artifact reads: of every stage the last execution, if there is one."""
+        names = {reference.name for reference in self._template.reads.get(owner, ())}
+        read = [name for name in self._template.stages if name in names]
+        everywhere = Place(self._prefix)
+        reads = {name: tuple(other.result for other in self._instances.of(name, everywhere)) for name in read}
+        # The output is made whatever has failed.
+        unsure = self._template.stages if owner == "output" else self._flow.optional
+        return reads, tuple(name for name in read if name in unsure or len(reads[name]) > 1)
+
+    def judged(self, end: str) -> list[dict[str, Any]]:
+        """What the run, or the inner pipeline, answers for; ``end``: the task that makes the output."""
+        entries = []
+        for instance in self._instances.all():
+            stage = self._template.stages[instance.stage]
+            entries.append(
+                {
+                    "task": instance.result,
+                    "stage": self._path + instance.stage,
+                    "tasks": list(instance.tasks),
+                    "route": instance.route if stage.error_targets else None,
+                    "readers": self._readers(instance, end),
+                }
+            )
+            if instance.route is not None:
+                entries.append(_judged(instance.route, self._path + instance.stage))
+        entries += [_judged(task_id, stage) for task_id, stage in self._fails]
+        return entries + [_judged(task_id, task_id) for task_id in self.artifacts]
+
+    def _readers(self, instance: Instance, end: str) -> dict[str, str]:
+        readers = {}
+        for name in self._flow.dependents[instance.stage]:
+            copes = instance.stage in self._flow.found[name].parts and copes_with_failure(self._template, name)
+            if name in self._template.stages:
+                tasks = [other.result for other in self._instances.of(name, instance.place)]
+            else:
+                tasks = [self._artifact_id(name)]
+            readers.update(dict.fromkeys(tasks, "merge" if copes else "stage"))
+        if instance.stage in _required(self._template.reads.get("output", ())):
+            readers[end] = "stage"
+        return readers
+
+
+def _required(references: Iterable[Reference]) -> set[str]:
+    return {reference.name for reference in references if not reference.guarded}
+
+
+def _judged(task_id: str, stage: str) -> dict[str, Any]:
+    return {"task": task_id, "stage": stage, "tasks": [task_id], "route": None, "readers": {}}
