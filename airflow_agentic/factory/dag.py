@@ -121,9 +121,24 @@ def _item(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
     shared = {"over": over, "max_parallel": over.planned.config["max_parallel"]}
     if "agent" in planned.config:
         shared["agent"] = plan.agents[planned.config["agent"]]
+    else:
+        shared.update(_escalations(plan))
     kind = "item" if "agent" in planned.config else "human"
     operator: Operator = _class(kind).mapped(planned, plan.digest, **shared)
     return operator
+
+
+def _human(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
+    operator: Operator = _class("human").of(planned, plan.digest, **_escalations(plan))
+    return operator
+
+
+def _escalations(plan: Plan) -> dict[str, Any]:
+    if not plan.dag["notify"].get("on_escalation"):
+        return {}
+    from airflow_agentic.factory.notify import escalations
+
+    return {"notifications": escalations(plan)}
 
 
 def _start(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
@@ -157,6 +172,7 @@ def _finish(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
 _OPERATORS: dict[str, Callable[[Plan, PlannedTask, Tasks], Operator]] = {
     "agent": _agent,
     "item": _item,
+    "human": _human,
     "start": _start,
     "route": _route,
     "join": _join,

@@ -2,7 +2,8 @@
 Who is told what about a run: Airflow's notifiers, with arguments in the template's language.
 
 A run's end is told by DAG callbacks, which the dag processor runs; a missed deadline by a callback that the triggerer
-runs, whatever the executor. Both import the notifier's class only then: a class that isn't installed is the
+runs, whatever the executor; that a stage waits for people by the stage's own task. All import the notifier's class
+only then: a class that isn't installed is the
 notification's problem, not the DAG's.
 
 What an argument renders to is data. Airflow's notifiers render their template fields with Airflow's own Jinja when
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MARKS = ("{{", "{%", "{#")
+#: The tasks whose output is a stage's; those of inner pipelines have names that no text can read.
+_RESULTS = ("agent", "merge", "human", "collect", "result")
 
 
 def notify_arguments(plan: Plan) -> dict[str, Any]:
@@ -43,9 +46,14 @@ def notify_arguments(plan: Plan) -> dict[str, Any]:
     return arguments
 
 
+def escalations(plan: Plan) -> tuple[RunNotification, ...]:
+    """What a stage that asks people calls when it starts to wait."""
+    return tuple(RunNotification(plan, entry) for entry in plan.dag["notify"].get("on_escalation", ()))
+
+
 class RunNotification:
     """
-    A DAG callback that calls one notifier.
+    A callback of a DAG or a task that calls one notifier.
 
     :param entry: ``{"notifier": dotted path, "arguments": {…}}``.
     """
@@ -75,11 +83,10 @@ class RunNotification:
         if "ti" not in context:
             # Airflow knows of no task instance to speak for the run: nothing of it can be pulled.
             return {"run": {"id": context["run_id"]}, "inputs": context["dag"].params.dump()}
-        reads = {
-            task.stage: (task.task_id,)
-            for task in self._plan.tasks
-            if task.kind in ("agent", "merge") and task.stage in names
-        }
+        reads: dict[str, tuple[str, ...]] = {}
+        for task in self._plan.tasks:
+            if task.kind in _RESULTS and task.stage in names:
+                reads[task.stage] = (*reads.get(task.stage, ()), task.task_id)
         values = build_scope(context, reads, tuple(reads)).values
         return {**values, **self._artifact(context)} if "artifact" in names else values
 
