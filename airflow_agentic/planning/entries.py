@@ -77,7 +77,7 @@ class Entries:
             must += needed
             waiting += awaited
         parts = [task for other in depends.parts for task in self._part(other, name, place, must)]
-        if not depends.required and (depends.waiting or depends.parts):
+        if not depends.required and not depends.named_by and (depends.waiting or depends.parts):
             ways = any_of(
                 self._edge_token(other, place, self._flow.alive(other, name))
                 for other in (*depends.waiting, *depends.parts)

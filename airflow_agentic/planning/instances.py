@@ -50,7 +50,6 @@ class Instance:
     :param tasks: all tasks that do its work.
     :param route: the task that decides, if the stage does.
     :param arms: which outcomes choose it → the task that succeeds then.
-    :param outcomes: those possible in this round.
     :param token: when the flow reaches it.
     :param entered: a task that fails if the stage never ran because of a failure, and succeeds if it ran, failed or
         was skipped by its own condition; only where the stage's failure may be routed.

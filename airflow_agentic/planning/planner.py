@@ -86,4 +86,15 @@ def _tasks(template: Template) -> tuple[Sheet, AgentBook]:
     start = Start(tuple(entry["task"] for entry in judged), "all_done")
     doc = "Checks the run, makes its output and seals it."
     sheet.task(FINISH, "finish", FINISH, start, reads=reads, guarded=guarded, config=config, doc=doc)
+    sheet.prune()
+    _forget_pruned(sheet)
     return sheet, agents
+
+
+def _forget_pruned(sheet: Sheet) -> None:
+    """Let decisions choose among the arms that are left."""
+    left = {task.task_id for task in sheet.tasks}
+    for task in sheet.tasks:
+        if task.kind == "route":
+            arms = {outcome: [arm for arm in arms if arm in left] for outcome, arms in task.config["arms"].items()}
+            task.config["arms"] = {outcome: arms for outcome, arms in arms.items() if arms}

@@ -132,9 +132,14 @@ def _parts(formula: Formula) -> Iterator[Any]:
             yield from _parts(part)
 
 
+def formula_of(task: PlannedTask) -> Formula:
+    """What a task waits for: its start formula, or else its trigger rule."""
+    return task.start or [task.trigger_rule, list(task.upstream)]
+
+
 def formulas(tasks: Iterable[PlannedTask]) -> dict[str, Formula]:
     """
-    What each task waits for, in the plan's order.
+    What each task of a plan waits for, in the plan's order.
 
     A task that is repeated for the items of a list, or is in a group that is, is skipped with the list, whatever its
     own rule says.
@@ -142,13 +147,30 @@ def formulas(tasks: Iterable[PlannedTask]) -> dict[str, Formula]:
     found: dict[str, Formula] = {}
     lists: dict[str, str] = {}
     for task in tasks:
-        own = task.start or [task.trigger_rule, list(task.upstream)]
         source = task.config.get("items") if task.kind in ("item", "start") else None
         if task.mapped and source:
             lists[task.mapped] = source
         source = source or lists.get(task.mapped or "")
+        own = formula_of(task)
         found[task.task_id] = ["all_success", [source, own]] if source else own
     return found
+
+
+def concerned(tasks: Mapping[str, Formula], changed: Collection[str]) -> list[str]:
+    """
+    The tasks whose states have to be known to say what a change means for those after it.
+
+    :param tasks: as for :func:`doomed`.
+    :param changed: tasks that have just got a state.
+    """
+    after = set(changed)
+    known = dict.fromkeys(changed)
+    for task_id, formula in tasks.items():
+        mentioned = tasks_of(formula)
+        if not after.isdisjoint(mentioned):
+            after.add(task_id)
+            known.update(dict.fromkeys((task_id, *mentioned)))
+    return list(known)
 
 
 def doomed(

@@ -63,6 +63,15 @@ class Sheet:
         )
         return task_id
 
+    def prune(self) -> None:
+        """Take out the empty tasks that nothing follows."""
+        while True:
+            followed = {name for task in self.tasks for name in task.upstream}
+            kept = [task for task in self.tasks if task.kind != "join" or task.task_id in followed]
+            if len(kept) == len(self.tasks):
+                return
+            self.tasks = kept
+
     def _put(self, *, task_id: str, step: int, upstream: tuple[str, ...], **more: Any) -> None:
         level = max(self._levels[name] for name in upstream) + step if upstream else 0
         self._levels[task_id] = level

@@ -138,7 +138,8 @@ class Scope:
             return
         for instance in self._instances.of(unit, place):
             if instance.route is not None:
-                yield from instance.arms.values() or (instance.route,)
+                # One arm says as much as all: they are decided together.
+                yield min(instance.arms.items(), key=lambda arm: len(arm[0]), default=((), instance.result))[1]
             elif not self._is_spared(unit):
                 yield instance.result
 
@@ -312,9 +313,7 @@ class Scope:
         if errors and self._is_waited_for(stage.name):
             task_id = f"{place.prefix}{stage.name}__entered"
             entered = self._sheet.join(task_id, self._path + stage.name, start.upstream, start.trigger_rule)
-        decided = Instance(
-            **{**vars(instance), "route": route, "arms": made, "outcomes": frozenset(outcomes), "entered": entered}
-        )
+        decided = Instance(**{**vars(instance), "route": route, "arms": made, "entered": entered})
         if "fail" in outcomes:
             arms["fail"] = [self._fail(stage, place, route)]
             self._fail_skips.append((decided, skips))

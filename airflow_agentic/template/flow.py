@@ -273,7 +273,7 @@ class Flow:
                 or (merged and merged <= optional)
             ):
                 optional.add(name)
-        return frozenset(optional)
+        return frozenset(name for name in optional if name in self._template.stages)
 
     def _ways(self, name: str) -> tuple[str, ...]:
         """The stages through which the flow may reach one that requires nothing."""

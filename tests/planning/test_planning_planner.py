@@ -10,7 +10,8 @@ from support.template_texts import EVERY_KEY, SMALLEST, VALID, template
 
 from airflow_agentic.planning.joins import start_of
 from airflow_agentic.planning.plan import PLAN_FORMAT, Plan, canonical_json
-from airflow_agentic.planning.planner import DEFAULT_TIMEOUT, START_DATE, make_plan
+from airflow_agentic.planning.configs import DEFAULT_TIMEOUT
+from airflow_agentic.planning.planner import START_DATE, make_plan
 from airflow_agentic.template.parse import load_text
 
 GO = "inputs: {go: {type: boolean, default: true}}\n"
@@ -130,7 +131,7 @@ PLANS = {
         """
         0 a: all_success()
         1 b: all_success(a)
-        2 c: all_success(b) reads b?
+        2 c: all_success(b) reads b
         3 run__finish: all_done(a, b, c)
         """,
     ),
@@ -172,7 +173,7 @@ PLANS = {
         """,
         """
         0 a: all_success()
-        1 b: all_success(a) reads a?
+        1 b: all_success(a) reads a
         2 run__finish: all_done(a, b)
         """,
     ),
@@ -360,7 +361,7 @@ def test_the_smallest_plan():
         "max_active_runs": None,
         "run_timeout": None,
         "deadline": None,
-        "notify": {"on_failure": [], "on_success": []},
+        "notify": {"on_failure": [], "on_success": [], "on_escalation": []},
     }
     assert plan.agents == {"load": {"type": "python", "callable": "my_project.agents:load", "output_schema": {}}}
     assert plan.task("load").config == {
@@ -375,7 +376,8 @@ def test_the_smallest_plan():
         "timeout": DEFAULT_TIMEOUT,
         "airflow": {},
     }
-    assert plan.task("run__finish").config == {"output": {}, "artifact": None, "readers": {"load": {}}}
+    judged = [{"task": "load", "stage": "load", "tasks": ["load"], "route": None, "readers": {}}]
+    assert plan.task("run__finish").config == {"output": {}, "artifact": None, "judged": judged}
     with pytest.raises(KeyError):
         plan.task("nobody")
 
@@ -405,6 +407,7 @@ def test_every_key_of_a_template_reaches_its_plan():
         "notify": {
             "on_failure": [{"notifier": "my_project.notify.Pager", "arguments": {"text": "{{ run.id }}"}}],
             "on_success": [{"notifier": "my_project.notify.Pager", "arguments": {"text": "{{ second.text }}"}}],
+            "on_escalation": [],
         },
     }
     assert plan.inputs["topic"] == {
@@ -492,11 +495,10 @@ def test_readers_say_who_copes_with_a_failure():
         """
     )
     text += 'output: {x: "{{ b | default(1) }}"}\nartifact: {path: a, content: "{{ b }}"}\n'
-    text += 'notify: {on_success: [{notifier: a.B, x: "{{ m }}"}]}\n'
-    readers = plan_of(text).task("run__finish").config["readers"]
-    assert readers["a"] == {"b": "stage", "m": "merge", "n": "stage"}
-    assert {name: kind for name, kind in readers["b"].items() if name in ("m", "n")} == {"m": "merge", "n": "stage"}
-    assert set(readers["b"]) >= {"m", "n", "output"}
+    text += 'notify: {on_failure: [{notifier: a.B, x: "{{ a | default(1) }}"}]}\n'
+    readers = {entry["task"]: entry["readers"] for entry in plan_of(text).task("run__finish").config["judged"]}
+    assert readers["a"] == {"b": "stage", "m": "merge", "n": "stage"}, "a notification stops nothing"
+    assert readers["b"] == {"m": "merge", "n": "stage", "artifact": "stage"}, "the output copes without b"
 
 
 # --- plans as text ------------------------------------------------------------------------------------------------

@@ -269,10 +269,10 @@ def test_every_optional_stage_is_missing_from_some_successful_run(generated):
 def test_readers_name_everything_that_a_failure_stops(generated, seed):
     """The last task judges by them whether a failure was coped with: all readers are merges that got enough."""
     plan = make_plan(loaded(generated))
-    readers = plan.task("run__finish").config["readers"]
+    readers = {entry["task"]: entry["readers"] for entry in plan.task("run__finish").config["judged"]}
     states = by_airflow(plan, Outcomes(seed, failures=0.4))
     for part in (*generated.stages, generated.artifact):
-        reader = "artifact.0" if part is generated.artifact else part.name
+        reader = part.name
         for name in part.requires | part.waits:
             assert readers[name][reader] == "stage"
             if states[name] in STOPPED:
