@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_agentic import __version__
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.factory import find, generated
 from airflow_agentic.factory.load import FAILED, duplicate, plan_in
+from airflow_agentic.planning.plan import PLAN_FORMAT
 from airflow_agentic.template.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
+#: Without this word a template has no other one in it.
+_PIPELINE = "pipeline"
 #: How the DAG files of templates end.
 GENERATED = (".yaml.py", ".yml.py")
 #: Modules beside the templates come along, but Airflow is to parse only what was generated.
@@ -47,11 +54,17 @@ class Folder:
     @property
     def fingerprint(self) -> str:
         """Digest of everything that decides what the folder's version is; means something on this machine only."""
-        digest = sha256(f"{_code()}\0{self.others}\n".encode())
-        contents = {path: candidate.content for path, candidate in self.templates.items()} | self.modules
-        for path in sorted(contents):
-            digest.update(f"{path}\0{sha256(contents[path]).hexdigest()}\n".encode())
-        return digest.hexdigest()
+        return _digest(self.modules, f"{_code()}\0{self.whole}")
+
+    @cached_property
+    def whole(self) -> str:
+        """Digest of all YAML files."""
+        return _digest({path: candidate.content for path, candidate in self.templates.items()}, self.others)
+
+    def around(self, path: str) -> str:
+        """Digest of the files that the plan of a template may depend on, beside its own."""
+        # Which other templates it has as pipelines, and those have, is known only when all of them can be read.
+        return self.whole if _PIPELINE in find.as_text(self.templates[path].content) else self.others
 
 
 def read_folder(root: Path) -> Folder:
@@ -66,6 +79,13 @@ def read_folder(root: Path) -> Folder:
             others.update(f"{path}\0{sha256(_content(root / path)).hexdigest()}\n".encode())
     modules = {path: _content(root / path) for path in find.files(root, (".py",)) if not path.endswith(GENERATED)}
     return Folder(root=root, templates=templates, modules=modules, others=others.hexdigest())
+
+
+def _digest(contents: Mapping[str, bytes], first: str) -> str:
+    digest = sha256(f"{first}\n".encode())
+    for path in sorted(contents):
+        digest.update(f"{path}\0{sha256(contents[path]).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _content(path: Path) -> bytes:
@@ -95,7 +115,7 @@ class VersionMaker:
         made: dict[str, _Made] = {}
         kept: dict[tuple[str, bytes, str], _Made] = {}
         for path, candidate in folder.templates.items():
-            key = (path, candidate.content, folder.others)
+            key = (path, candidate.content, folder.around(path))
             kept[key] = made[path] = self._made.get(key) or _make(folder.root, path)
         self._made = kept
         files = {**folder.modules, ".airflowignore": _ignore()}
@@ -127,7 +147,7 @@ def _code() -> str:
     """Which code makes plans: an upgrade, or a developer's edit, makes all of them anew."""
     folder = Path(__file__).parent.parent
     files = sorted(path for part in ("template", "planning", "factory") for path in (folder / part).rglob("*.py"))
-    return " ".join([__version__, *(f"{path.stat().st_mtime_ns}" for path in files)])
+    return " ".join([__version__, str(PLAN_FORMAT), *(f"{path.stat().st_mtime_ns}" for path in files)])
 
 
 def _ignore() -> bytes:

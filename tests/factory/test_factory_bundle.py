@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from airflow.dag_processing.dagbag import DagBag
 
+#: Two templates with others in them.
+OUTER = "version: 1\nstages:\n  all: {pipeline: middle}\n"
+MIDDLE = "version: 1\nstages:\n  some: {pipeline: inner}\n"
 Bundle = "Callable[..., TemplateDagBundle]"
 
 
@@ -111,11 +114,12 @@ def test_equal_folders_are_equal_versions(bundle: Any, folder: Path, machine: An
     assert refreshed(bundle(path=other)) == version
 
 
-@pytest.mark.parametrize("change", ["template", "included", "module", "deleted", "broken"])
+@pytest.mark.parametrize("change", ["template", "included", "module", "deleted", "broken", "inner"])
 def test_whatever_shapes_a_run_is_a_new_version(bundle: Any, folder: Path, change: str) -> None:
     shared = 'agents:\n  other: {{type: python, callable: "{}"}}\n'
     includes = "version: 1\ninclude: [shared.yaml]\nstages:\n  only: {agent: other}\n"
     write(folder, good=echo(), includes=includes, shared=shared.format("json:loads"))
+    write(folder, outer=OUTER, middle=MIDDLE, inner=echo())
     (folder / "helper.py").write_text("X = 1\n")
     made = bundle()
     before = refreshed(made)
@@ -127,10 +131,60 @@ def test_whatever_shapes_a_run_is_a_new_version(bundle: Any, folder: Path, chang
         (folder / "helper.py").write_text("X = 2\n")
     elif change == "deleted":
         (folder / "good.yaml").unlink()
+    elif change == "inner":
+        write(folder, inner=echo("more"))
     else:
         write(folder, good=BROKEN)
     made.refresh()
     assert refreshed(made) != before
+
+
+def agent_inputs(made: TemplateDagBundle, dag_id: str) -> list[Any]:
+    """What the agents of a DAG are given."""
+    tasks = bag(made).dags[dag_id].tasks
+    return [task.planned.config["input"] for task in tasks if getattr(task, "planned", task).kind == "agent"]
+
+
+def test_an_edit_of_an_inner_template_reaches_the_outer_one(bundle: Any, folder: Path, machine: Any) -> None:
+    write(folder, outer=OUTER, middle=MIDDLE, inner=echo("tea"), other=echo("milk"))
+    made = bundle()
+    version = refreshed(made)
+    assert {"value": "tea"} in agent_inputs(made, "outer")
+    planned = {name: (made.path / f"{name}.yaml.json").read_bytes() for name in ("outer", "middle", "other")}
+    write(folder, inner=echo("coffee"))
+    made.refresh()
+    changed = [name for name, plan in planned.items() if (made.path / f"{name}.yaml.json").read_bytes() != plan]
+    assert changed == ["outer", "middle"]
+    assert {"value": "coffee"} in agent_inputs(made, "outer")
+    machine("worker")
+    (folder / "inner.yaml").unlink()
+    worker = bundle(version)
+    worker.initialize()
+    assert {"value": "tea"} in agent_inputs(worker, "outer")
+
+
+def test_a_broken_inner_template_is_everybodys_import_error(bundle: Any, folder: Path) -> None:
+    write(folder, outer=OUTER, middle=MIDDLE, inner=BROKEN, other=echo())
+    made = bundle()
+    refreshed(made)
+    found = bag(made)
+    assert sorted(found.dags) == ["other"]
+    assert sorted(found.import_errors) == ["inner.yaml.py", "middle.yaml.py", "outer.yaml.py"]
+    for text in found.import_errors.values():
+        assert text.startswith("TemplateError: inner.yaml:3:18: AGT405")
+    write(folder, inner=echo())
+    made.refresh()
+    assert bag(made).import_errors == {}
+
+
+def test_an_inner_template_may_come_later(bundle: Any, folder: Path) -> None:
+    write(folder, outer=OUTER, middle=MIDDLE)
+    made = bundle()
+    refreshed(made)
+    assert sorted(bag(made).import_errors) == ["middle.yaml.py", "outer.yaml.py"]
+    write(folder, inner=echo())
+    made.refresh()
+    assert sorted(bag(made).dags) == ["inner", "middle", "outer"]
 
 
 def test_what_shapes_no_run_is_no_version(bundle: Any, folder: Path) -> None:

@@ -14,6 +14,7 @@ from support.pipelines import BROKEN, echo, plan_of_text, write
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.factory import generated
 from airflow_agentic.factory.load import plan_in
+from airflow_agentic.planning.plan import PLAN_FORMAT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ def test_the_code_tab_shows_the_template(tmp_path: Path) -> None:
 def test_a_plan_of_another_format_says_what_to_do(tmp_path: Path) -> None:
     put(tmp_path, "good", echo())
     file = tmp_path / "good.yaml.json"
-    file.write_text(file.read_text().replace('"format":1', '"format":0', 1))
+    file.write_text(file.read_text().replace(f'"format":{PLAN_FORMAT}', '"format":0', 1))
     with pytest.raises(ValueError, match="build it again"):
         generated.dag_of_file(str(tmp_path / "good.yaml.py"))
 
