@@ -10,6 +10,7 @@ The class says what somebody can do about it; in a task, the class is also what 
     ├── PlanMismatchError      the run's task instances are not those of its plan
     ├── RunFailedError         the run ended, and something in it failed without being recovered
     ├── TraceError             a record is missing, unreadable or can't be written
+    ├── NotRunError            the task wasn't done, because something that it needs failed
     ├── StoppedError           the process was told to stop while it worked: another try may finish the work
     ├── RetryLater             not a failure yet: the attempt is repeated after a long wait, by Airflow
     └── AttemptError           one attempt of an agent failed; ``kind`` says why, the class if to retry
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 RetryableKind = Literal["rate_limited", "unavailable", "timeout", "malformed_output", "bug"]
 FinalKind = Literal["rejected", "window_exceeded", "budget_exceeded", "not_accepted"]
+#: The kind that says that a stage never ran; no ``on_error`` is for it.
+NOT_RUN = "not_run"
 
 
 class AgenticError(Exception):
@@ -70,6 +73,17 @@ class RunFailedError(AgenticError):
 
 class TraceError(AgenticError):
     """A record of the trace is missing or unreadable, or can't be written."""
+
+
+class NotRunError(AgenticError):
+    """
+    A task that judges for itself whether it can run found that it can't, because something that it needs failed.
+
+    It stands for Airflow's state ``upstream_failed``, which no task can take by itself: whoever judges the task tells
+    it from a failure of its own by this class's ``kind``, or by its name in the record.
+    """
+
+    kind = NOT_RUN
 
 
 class StoppedError(AgenticError):

@@ -111,34 +111,33 @@ def _plain(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
 
 
 def _agent(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
-    operator: Operator = _class("agent").of(planned, plan.digest, agent=plan.agents[planned.config["agent"]])
+    operator: Operator = _class("agent").of(planned, plan.digest, agents=plan.agents)
     return operator
 
 
 def _item(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
     """Repeated for each entry of a list; how many may be at work at once stands with the list."""
     over: Any = tasks[planned.config["items"]]
-    shared = {"over": over, "max_parallel": over.planned.config["max_parallel"]}
+    settings = {"over": over, "max_parallel": over.planned.config["max_parallel"]}
     if "agent" in planned.config:
-        shared["agent"] = plan.agents[planned.config["agent"]]
+        mapped = _class("item").mapped(planned, plan.digest, **settings, agents=plan.agents)
     else:
-        shared.update(_escalations(plan))
-    kind = "item" if "agent" in planned.config else "human"
-    operator: Operator = _class(kind).mapped(planned, plan.digest, **shared)
+        mapped = _class("human").mapped(planned, plan.digest, **settings, notifications=_escalations(plan))
+    operator: Operator = mapped
     return operator
 
 
 def _human(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
-    operator: Operator = _class("human").of(planned, plan.digest, **_escalations(plan))
+    operator: Operator = _class("human").of(planned, plan.digest, notifications=_escalations(plan))
     return operator
 
 
-def _escalations(plan: Plan) -> dict[str, Any]:
+def _escalations(plan: Plan) -> tuple[Any, ...]:
     if not plan.dag["notify"].get("on_escalation"):
-        return {}
+        return ()
     from airflow_agentic.factory.notify import escalations
 
-    return {"notifications": escalations(plan)}
+    return escalations(plan)
 
 
 def _start(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
@@ -150,7 +149,7 @@ def _start(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
 
 
 def _route(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
-    operator: Any = _class("route").of(planned, plan.digest)
+    operator: Any = _class("route").of(planned, plan.digest, tasks=plan.tasks)
     operator.doc_md = planned.doc or route_doc(planned)
     task: Operator = operator
     return task

@@ -78,6 +78,7 @@ class RunNotification:
     def _scope(self, context: Context) -> dict[str, Any]:
         """What the arguments can read; stages only as far as they succeeded."""
         from airflow_agentic.operators.scope import build_scope
+        from airflow_agentic.planning.plan import PlannedTask
 
         names = {name for text in _texts(self._entry["arguments"]) for name in _names(text)}
         if "ti" not in context:
@@ -87,7 +88,8 @@ class RunNotification:
         for task in self._plan.tasks:
             if task.kind in _RESULTS and task.stage in names:
                 reads[task.stage] = (*reads.get(task.stage, ()), task.task_id)
-        values = build_scope(context, reads, tuple(reads)).values
+        own = PlannedTask(task_id="notify", kind="finish", stage="notify", level=0, reads=reads, guarded=tuple(reads))
+        values = build_scope(context, own).values
         return {**values, **self._artifact(context)} if "artifact" in names else values
 
     def _artifact(self, context: Context) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class ArtifactOperator(PlannedOperator):
         from airflow_agentic.template.expressions import render_passages, render_string
 
         own, ti = self.planned.config, context["ti"]
-        scope = build_scope(context, self.planned.reads, self.planned.guarded)
+        scope = build_scope(context, self.planned)
         with self.locating("artifact.path"):
             path = checked_path(render_string(own["path"], scope.values))
         with self.locating("artifact.content"):

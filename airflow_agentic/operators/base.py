@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException, DownstreamTasksSkipped
 
-from airflow_agentic.errors import AgenticError, AttemptError, RetryLater, StoppedError
+from airflow_agentic.errors import AgenticError, AttemptError, NotRunError, RetryLater, StoppedError
 from airflow_agentic.operators.retry import RETRY_POLICY
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from airflow_agentic.operators.scope import Scope
     from airflow_agentic.planning.plan import PlannedTask
     from airflow_agentic.trace.record import Record, RunKey
+
+#: How a task ends by Airflow's signals, which are no failures.
+_SIGNALS = (AirflowSkipException, AirflowRescheduleException, DownstreamTasksSkipped)
+#: Kinds of tasks whose failure isn't told in an XCom: nobody routes it.
+_SILENT = frozenset(("item", "route", "artifact", "finish"))
 
 #: Attributes that ``BaseOperator`` converts when they are set.
 _CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_"))
@@ -83,25 +88,50 @@ class PlannedOperator(BaseOperator):
             object.__setattr__(self, key, value)
 
     def execute(self, context: Context) -> None:
-        """Do the task's work."""
-        self.carry_out(self.work, context)
+        """See whether the task may start, and do its work."""
+        self.carry_out(self._start, context)
 
     def carry_out(self, work: Callable[[Context], None], context: Context) -> None:
-        """Do some work; a failure of ours ends with its message, not with our frames."""
+        """Do some work; a failure of ours is told to those who may route it, and ends without our frames."""
         try:
             work(context)
-        except AirflowSkipException:
+        except _SIGNALS:
             raise
         except AgenticError as error:
             failure = error
         except Exception as error:
-            self.record_failure(context, error)
+            self.tell_failure(context, error)
             raise
         else:
             return
-        if not isinstance(failure, (AttemptError, RetryLater, StoppedError)):
-            self.record_failure(context, failure)
+        if not isinstance(failure, (RetryLater, StoppedError)):
+            self.tell_failure(context, failure)
         raise failure.with_traceback(None) from None
+
+    def _start(self, context: Context) -> None:
+        self.check_start(context)
+        self.work(context)
+
+    def check_start(self, context: Context) -> None:
+        """
+        Inside a mapped task group, where Airflow only waits, see for oneself what becomes of the task.
+
+        :raises AirflowSkipException: it is skipped.
+        :raises NotRunError: something that it needs failed.
+        """
+        if self.planned.start is None:
+            return
+        from airflow_agentic.operators.peers import Peers
+
+        match Peers(context["ti"], self.planned).judged():
+            case "run":
+                return
+            case "skipped":
+                raise AirflowSkipException("Nothing leads here in this item.")
+            case "upstream_failed":
+                raise NotRunError(f"{self.task_id!r} was not run, because something that it needs failed.")
+            case _:
+                raise NotRunError(f"{self.task_id!r} was not run: it was started before what it waits for had ended.")
 
     def work(self, context: Context) -> None:
         """
@@ -135,7 +165,7 @@ class PlannedOperator(BaseOperator):
         try:
             yield
         except ExpressionError as error:
-            where = f"Stage {self.planned.stage!r}, {key}" if self.planned.kind in ("agent", "merge") else key
+            where = f"Stage {self.planned.stage!r}, {key}" if self.planned.kind not in ("artifact", "finish") else key
             message = f"{where}: {error.message}"
             raise ExpressionError(message, error.expression, error.line) from None
 
@@ -154,6 +184,18 @@ class PlannedOperator(BaseOperator):
         from airflow_agentic.trace.store import TraceStore
 
         return TraceStore().write(record)
+
+    def tell_failure(self, context: Context, error: Exception) -> None:
+        """Leave the reason where routes and the run's last task look for it."""
+        from airflow_agentic.operators.xcom import push_error
+        from airflow_agentic.trace.mask import masked
+
+        if self.planned.kind not in _SILENT:
+            kind = getattr(error, "kind", "failed")
+            push_error(context["ti"], stage=self.planned.stage, kind=kind, message=masked(str(error)))
+        # an attempt has its own record
+        if not isinstance(error, AttemptError):
+            self.record_failure(context, error)
 
     def record_failure(self, context: Context, error: Exception) -> None:
         """So that the run's last task can say why; the error itself matters more than its record."""

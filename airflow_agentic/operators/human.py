@@ -10,7 +10,7 @@ What is rendered here is data, and no field is a template of Airflow's.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 
 from airflow_agentic.operators.base import PlannedOperator, map_index, now
+from airflow_agentic.operators.mapped import mapped
 from airflow_agentic.operators.people import (
     SUBMIT,
     AnswerError,
@@ -36,9 +37,11 @@ from airflow_agentic.operators.xcom import push_output, push_provenance, unwrapp
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperator, Context
 
+    from airflow_agentic.operators.mapped import PlannedMappedOperator
     from airflow_agentic.operators.scope import Scope
+    from airflow_agentic.planning.plan import PlannedTask
 
 
 class HumanOperator(PlannedOperator, HITLOperator):
@@ -52,6 +55,19 @@ class HumanOperator(PlannedOperator, HITLOperator):
     #: the entry of the list, in a fan-out: ``{"index", "item"}``
     given: Any = None
 
+    @classmethod
+    def mapped(
+        cls, planned: PlannedTask, digest: str, *, over: BaseOperator, max_parallel: int | None, **own: Any
+    ) -> PlannedMappedOperator:
+        """
+        The task that asks for each entry of a list.
+
+        :param over: the task that leaves the list, each entry ``{"index", "item"}``.
+        :param max_parallel: questions that may be open at once; null for all.
+        """
+        settings = {**cls.settings(planned), "max_active_tis_per_dagrun": max_parallel}
+        return mapped(cls, planned.task_id, over=over, settings=settings, planned=planned, digest=digest, **own)
+
     def __init__(self, **kwargs: Any) -> None:
         # The question is rendered when it is asked.
         super().__init__(subject="", options=[SUBMIT], **kwargs)
@@ -64,7 +80,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         """
         from airflow.sdk.exceptions import TaskAwaitingInput
 
-        scope = build_scope(context, self.planned.reads, self.planned.guarded)
+        scope = build_scope(context, self.planned)
         self.check_when(scope)
         question = self._question(scope)
         self._show(question, context["ti"])
@@ -97,6 +113,12 @@ class HumanOperator(PlannedOperator, HITLOperator):
         ti = context["ti"]
         push_provenance(ti, attempt=None, record=record, model=None, agent=None)
         push_output(ti, {"choice": choice, **fields, **answered})
+
+    def _scope(self, context: Context) -> Scope:
+        scope = build_scope(context, self.planned.reads, self.planned.guarded)
+        item = self._item()
+        own = {} if item is None else {"item": item["value"], "index": item["index"]}
+        return replace(scope, values={**scope.values, **own})
 
     def _question(self, scope: Scope) -> Question:
         own = self.planned.config

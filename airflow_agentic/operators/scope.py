@@ -1,8 +1,10 @@
 """
-What a task's texts can read: the run's inputs, the run itself, and the outputs of the stages that they name.
+What a task's texts can read: the inputs, the run itself, the outputs of the stages that they name, and in a loop what
+came back with the decision that began the round.
 
 Each pull costs a round trip of about 20 ms and a missing XCom leaves an error in the task's log, so only what is
-read is pulled, and only from tasks that have it: a stage that was skipped isn't in the scope at all.
+read is pulled, and only from tasks that have it: a stage that was skipped isn't in the scope at all. Whatever has to
+be known about states before is asked in one call.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.base import RunInfo
-from airflow_agentic.operators.xcom import pull_output, pull_provenance, task_states
+from airflow_agentic.operators.peers import Peers
 from airflow_agentic.trace.mask import register_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from airflow.sdk import Context
+
+    from airflow_agentic.planning.plan import PlannedTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +40,24 @@ class Scope:
     run: RunInfo
 
 
-def build_scope(context: Context, reads: Mapping[str, tuple[str, ...]], guarded: Collection[str]) -> Scope:
+def build_scope(context: Context, planned: PlannedTask, states: Mapping[str, str | None] | None = None) -> Scope:
     """
-    The scope of a task.
+    The scope of a task; ``item`` and ``index`` of a fan-out are the caller's to add.
 
-    :param reads: stage → the tasks its value may come from, as in a plan.
-    :param guarded: the stages that may not have run.
+    :param states: of all tasks that the scope may be from, where the caller knows them already.
     """
-    ti = context["ti"]
+    peers = Peers(context["ti"], planned)
     run = run_info(context)
-    values: dict[str, Any] = {"inputs": run_inputs(context), "run": run.as_scope()}
+    if states is None:
+        states = peers.states(_unsure(planned))
+    values: dict[str, Any] = {"inputs": _inputs(context, peers), "run": run.as_scope()}
     tasks = {}
-    for name, task_id in _sources(ti, reads, guarded).items():
-        output = pull_output(ti, task_id)
+    for name, task_id in _sources(planned, states).items():
+        output = peers.output(task_id)
         # null is also what a task gives that somebody marked as successful without running it
-        if output is not None or pull_provenance(ti, task_id):
+        if output is not None or peers.provenance(task_id):
             values[name], tasks[name] = output, task_id
+    values.update(_round(peers, states))
     return Scope(values=values, tasks=tasks, run=run)
 
 
@@ -80,16 +86,77 @@ def run_info(context: Context) -> RunInfo:
     )
 
 
-def _sources(ti: Any, reads: Mapping[str, tuple[str, ...]], guarded: Collection[str]) -> dict[str, str]:
+def _inputs(context: Context, peers: Peers) -> dict[str, Any]:
+    """The run's inputs, or those of the pipeline that the task is in."""
+    start = peers.planned.inputs
+    if start is None:
+        return run_inputs(context)
+    inputs: dict[str, Any] = peers.output(start)
+    return inputs
+
+
+def _unsure(planned: PlannedTask) -> list[str]:
+    """The tasks whose states decide what is in the scope."""
+    unsure = [task_id for name, ids in planned.reads.items() if _is_unsure(planned, name) for task_id in ids]
+    decided = [pair for level in (*planned.feedback, planned.errors) for pair in level]
+    return [*unsure, *(_shown_by(planned, pair) for pair in decided)]
+
+
+def _is_unsure(planned: PlannedTask, name: str) -> bool:
+    return name in planned.guarded or len(planned.reads[name]) > 1
+
+
+def _sources(planned: PlannedTask, states: Mapping[str, str | None]) -> dict[str, str]:
     """For each stage that has an output, the task to pull it from: the last one that succeeded."""
-    unsure = {name: ids for name, ids in reads.items() if name in guarded or len(ids) > 1}
-    states = task_states(ti, [task_id for ids in unsure.values() for task_id in ids]) if unsure else {}
     found = {}
-    for name, ids in reads.items():
-        ran = [task_id for task_id in ids if name not in unsure or states.get(task_id) == "success"]
+    for name, ids in planned.reads.items():
+        ran = [task_id for task_id in ids if not _is_unsure(planned, name) or states.get(task_id) == "success"]
         if ran:
             found[name] = ran[-1]
     return found
+
+
+def _round(peers: Peers, states: Mapping[str, str | None]) -> dict[str, Any]:
+    """What only rounds and routed failures have."""
+    planned = peers.planned
+    found: dict[str, Any] = {}
+    if planned.rounds:
+        found["round"] = planned.round
+        found["feedback"] = _feedback(peers, states)
+    failure = _taken(peers, planned.errors, states)
+    if failure is not None and failure["error"] is not None:
+        found["error"] = failure["error"]
+    return found
+
+
+def _feedback(peers: Peers, states: Mapping[str, str | None]) -> dict[str, Any]:
+    """All that came back with the decisions that began the rounds around the task, the inner over the outer."""
+    union: dict[str, Any] = {}
+    for level in peers.planned.feedback:
+        union.update((_taken(peers, level, states) or {}).get("with") or {})
+    return union
+
+
+def _taken(peers: Peers, pairs: Iterable[tuple[str, str]], states: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """The last of some possible decisions that was really taken."""
+    for pair in reversed(list(pairs)):
+        if states.get(_shown_by(peers.planned, pair)) != "success":
+            continue
+        decision = peers.decision(pair[1])
+        if decision is not None and (peers.planned.mapped is None or decision["outcome"] == pair[0]):
+            return decision
+    return None
+
+
+def _shown_by(planned: PlannedTask, pair: tuple[str, str]) -> str:
+    """
+    The task whose success shows that a decision was taken: the arm.
+
+    In a mapped task group there are no arms, so that the decision itself has to be asked; the arm's place is taken by
+    the outcome.
+    """
+    arm, route = pair
+    return arm if planned.mapped is None else route
 
 
 def _asset_events(events: list[Any]) -> dict[str, list[dict[str, Any]]]:

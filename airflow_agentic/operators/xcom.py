@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 OUTPUT_KEY = "return_value"
 PROVENANCE_KEY = "agentic"
+ERROR_KEY = "agentic_error"
+DECISION_KEY = "agentic_decision"
 WRAPPER = "$json"
+#: Of tasks whose states are asked for by name: the names stand in a URL, and servers limit its length.
+MOST_NAMED = 60
 
 
 def push_output(ti: Any, value: Any) -> None:
@@ -24,27 +28,70 @@ def push_output(ti: Any, value: Any) -> None:
     ti.xcom_push(OUTPUT_KEY, wrapped(value))
 
 
-def pull_output(ti: Any, task_id: str) -> Any:
+def pull_output(ti: Any, task_id: str, map_index: int = -1) -> Any:
     """The output of a task that succeeded."""
-    return unwrapped(ti.xcom_pull(task_ids=task_id, key=OUTPUT_KEY, map_indexes=-1))
+    return _pull(ti, task_id, OUTPUT_KEY, map_index)
 
 
-def push_provenance(ti: Any, *, attempt: int | None, record: str | None, model: str | None, agent: str | None) -> None:
-    """Say which attempt, and which record of it, stands behind the task's output."""
-    ti.xcom_push(PROVENANCE_KEY, {"attempt": attempt, "record": record, "model": model, "agent": agent})
+def push_provenance(
+    ti: Any,
+    *,
+    attempt: int | None,
+    record: str | None,
+    model: str | None,
+    agent: str | None,
+    **where: Any,
+) -> None:
+    """
+    Say which attempt, and which record of it, stands behind the task's output.
+
+    :param where: ``round`` and ``item`` (its index), as far as they apply.
+    """
+    ti.xcom_push(PROVENANCE_KEY, {"attempt": attempt, "record": record, "model": model, "agent": agent, **where})
 
 
-def pull_provenance(ti: Any, task_id: str) -> dict[str, Any]:
+def pull_provenance(ti: Any, task_id: str, map_index: int = -1) -> dict[str, Any]:
     """What :func:`push_provenance` said."""
-    return ti.xcom_pull(task_ids=task_id, key=PROVENANCE_KEY, map_indexes=-1) or {}
+    return _pull(ti, task_id, PROVENANCE_KEY, map_index) or {}
 
 
-def task_states(ti: Any, task_ids: Iterable[str] = ()) -> Mapping[str, str | None]:
-    """The states of the run's (unmapped) tasks, in one call; of all when none is named."""
-    wanted = list(task_ids) or None
-    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=wanted)
-    found: Mapping[str, str | None] = states.get(ti.run_id, {})
-    return found
+def push_error(ti: Any, *, stage: str, kind: str, message: str) -> None:
+    """Say why the stage failed, for those who route or tell its failure."""
+    ti.xcom_push(ERROR_KEY, wrapped({"stage": stage, "kind": kind, "message": message}))
+
+
+def pull_error(ti: Any, task_id: str, map_index: int = -1) -> dict[str, Any] | None:
+    """What :func:`push_error` said; nothing of a task that was killed."""
+    error: dict[str, Any] | None = _pull(ti, task_id, ERROR_KEY, map_index)
+    return error
+
+
+def push_decision(ti: Any, decision: Mapping[str, Any]) -> None:
+    """Say what a route task chose."""
+    ti.xcom_push(DECISION_KEY, wrapped(dict(decision)))
+
+
+def pull_decision(ti: Any, task_id: str, map_index: int = -1) -> dict[str, Any] | None:
+    """What :func:`push_decision` said; nothing of a task that was only marked as successful."""
+    decision: dict[str, Any] | None = _pull(ti, task_id, DECISION_KEY, map_index)
+    return decision
+
+
+def task_states(ti: Any, task_ids: Iterable[str] = (), map_index: int = -1) -> Mapping[str, str | None]:
+    """
+    The states of tasks of the run, in one call; of all when none is named.
+
+    Those of mapped tasks are called ``<task_id>_<map index>``, unless a map index is given: then only theirs are
+    told, under their ids.
+    """
+    wanted = list(dict.fromkeys(task_ids))
+    criteria: dict[str, Any] = {"task_ids": wanted if 0 < len(wanted) <= MOST_NAMED else None}
+    if map_index >= 0:
+        criteria["map_index"] = map_index
+    found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], **criteria).get(ti.run_id, {})
+    if map_index >= 0:
+        found = {key.removesuffix(f"_{map_index}"): state for key, state in found.items()}
+    return {key: found[key] for key in wanted if key in found} if len(wanted) > MOST_NAMED else found
 
 
 def wrapped(value: Any) -> Any:
@@ -55,6 +102,10 @@ def wrapped(value: Any) -> Any:
 def unwrapped(value: Any) -> Any:
     """Undo :func:`wrapped`."""
     return json.loads(value[WRAPPER]) if isinstance(value, dict) and value.keys() == {WRAPPER} else value
+
+
+def _pull(ti: Any, task_id: str, key: str, map_index: int) -> Any:
+    return unwrapped(ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index))
 
 
 def _is_touchy(value: Any) -> bool:

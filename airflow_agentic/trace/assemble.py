@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.manifest import Manifest, manifest_from_data
-from airflow_agentic.trace.record import AnswerRecord, ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord
+from airflow_agentic.trace.record import (
+    AnswerRecord,
+    ArtifactRecord,
+    AttemptRecord,
+    DecisionRecord,
+    FailureRecord,
+    MergeRecord,
+)
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
@@ -175,14 +182,21 @@ def _stage(records: Sequence[Record], task: TaskState | None) -> StageTrace:
 
 
 def _last_life(attempts: Sequence[AttemptRecord]) -> list[AttemptRecord]:
-    """The attempts since the task was last cleared: numbers go on within one life and begin anew with the next."""
-    life: list[AttemptRecord] = []
+    """The attempts since the task was last cleared, of all items in a fan-out, in the order in which they began."""
+    found: dict[tuple[int, int], list[AttemptRecord]] = {}
     for record in sorted(attempts, key=lambda record: (record.try_number, record.attempt)):
-        repeated = bool(life) and life[-1].state == "killed" and record.attempt == life[-1].attempt
-        if life and record.attempt <= life[-1].attempt and not repeated:
-            life = []
+        index = record.item["index"] if record.item else -1
+        life = found.setdefault((record.map_index, index), [])
+        if life and _is_new_life(life[-1], record):
+            life.clear()
         life.append(record)
-    return life
+    return sorted((record for life in found.values() for record in life), key=_began)
+
+
+def _is_new_life(last: AttemptRecord, record: AttemptRecord) -> bool:
+    """Numbers go on within one life and begin anew with the next; an attempt that was killed is repeated."""
+    repeated = last.state == "killed" and record.attempt == last.attempt
+    return record.attempt <= last.attempt and not repeated
 
 
 def _state(record: Record | None) -> str:
@@ -191,6 +205,8 @@ def _state(record: Record | None) -> str:
             return record.state
         case FailureRecord():
             return "failed"
+        case DecisionRecord():
+            return "failed" if record.error else "success"
         case _:
             return "success"
 
@@ -201,6 +217,8 @@ def _kind(record: Record | None) -> str:
             return "merge"
         case AnswerRecord():
             return "human"
+        case DecisionRecord():
+            return "route"
         case ArtifactRecord():
             return "artifact"
         case _:
@@ -223,6 +241,8 @@ def _began(record: Record) -> str:
             return record.started
         case AnswerRecord():
             return record.asked
+        case DecisionRecord():
+            return record.decided
         case ArtifactRecord():
             return record.written
         case FailureRecord():

@@ -13,7 +13,14 @@ import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airflow_agentic.trace.record import AnswerRecord, ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord
+from airflow_agentic.trace.record import (
+    AnswerRecord,
+    ArtifactRecord,
+    AttemptRecord,
+    DecisionRecord,
+    FailureRecord,
+    MergeRecord,
+)
 
 if TYPE_CHECKING:
     from airflow_agentic.trace.record import Record
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 #: Most file systems take 255 bytes; a name carries numbers and a suffix as well.
 LONGEST_SEGMENT = 180
 
-FOLDERS = ("attempts", "merges", "answers", "artifacts", "failures")
+FOLDERS = ("attempts", "merges", "decisions", "answers", "artifacts", "failures")
 
 
 def segment(name: str) -> str:
@@ -47,9 +54,12 @@ def record_path(record: Record) -> str:
     task = segment(record.task_id)
     match record:
         case AttemptRecord():
-            name = f"attempts/{task}.{record.map_index}.{record.try_number}.{record.attempt}"
+            of_item = f".{record.item['index']}" if record.item else ""
+            name = f"attempts/{task}.{record.map_index}.{record.try_number}.{record.attempt}{of_item}"
         case MergeRecord():
             name = f"merges/{task}.{record.map_index}.{record.try_number}"
+        case DecisionRecord():
+            name = f"decisions/{task}.{record.map_index}.{record.try_number}"
         case AnswerRecord():
             name = f"answers/{task}.{record.map_index}.{record.try_number}"
         case FailureRecord():
@@ -65,7 +75,7 @@ def task_prefix(folder: str, task_id: str, map_index: int) -> str:
 
 
 def numbers_of(path: str, prefix: str) -> list[int]:
-    """The try, and for an attempt its number, of a file with that prefix; nothing if it is another task's."""
+    """The try, and for an attempt its number (and item), of a file with that prefix; nothing for another task's."""
     numbers = path.removeprefix(prefix).removesuffix(".json").split(".")
     return [int(number) for number in numbers] if all(number.isdecimal() for number in numbers) else []
 

@@ -1,12 +1,13 @@
 """
-What a run leaves behind: one JSON record per attempt, merge, answer, artifact and failure, and a manifest that seals
-them.
+What a run leaves behind: one JSON record per attempt, merge, decision, answer, artifact and failure, and a manifest
+that seals them.
 
 A record is written once, by one writer, and never changed: no locks, nothing lost to a retry (Airflow clears a
 task's XComs when it runs again), and readable without Airflow. The layout under the trace store's URL::
 
-    <dag_id>/<run_id>/attempts/<task_id>.<map_index>.<try_number>.<attempt>.json
+    <dag_id>/<run_id>/attempts/<task_id>.<map_index>.<try_number>.<attempt>[.<index of the item>].json
     <dag_id>/<run_id>/merges/<task_id>.<map_index>.<try_number>.json
+    <dag_id>/<run_id>/decisions/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/answers/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/artifacts/<task_id>.<try_number>.json
     <dag_id>/<run_id>/failures/<task_id>.<map_index>.<try_number>.json
@@ -39,8 +40,8 @@ class AttemptRecord:
     """
     One attempt of one agent (of one item).
 
-    :param attempt: from 1, counted over all Airflow tries of the task instance since it was last cleared; an attempt
-        that was killed is repeated under its number by the next try.
+    :param attempt: from 1, counted over all Airflow tries of the task instance since it was last cleared, and over
+        stand-ins; in a fan-out, of one item. An attempt that was killed is repeated under its number by the next try.
     :param try_number: Airflow's, from 1.
     :param round: of the innermost loop, from 1.
     :param item: ``{"index": …, "value": …}`` in a fan-out, else null.
@@ -136,6 +137,42 @@ class MergeRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecisionRecord:
+    """
+    One decision about where the run goes next.
+
+    :param conditions: of the routes in order, each with ``when`` (its text; null: always), ``outcome``, ``held``
+        (null: an earlier one held, so it wasn't tried) and ``values`` (of every path it read: ``path`` and, unless it
+        was undefined, ``value``).
+    :param outcome: what was chosen; null when the deciding failed.
+    :param route: its index in the template's list, from 0; null for a failure that was routed.
+    :param shown: the choice in words.
+    :param round, max_rounds: of the innermost loop; null outside of loops.
+    :param feedback: what goes back to the next round; null when nothing does.
+    :param failure: ``stage``, ``kind`` and ``message`` of the failure that was decided about; null when the stage
+        succeeded.
+    :param error: why nothing could be decided, else null.
+    :param decided: ISO 8601 in UTC.
+    """
+
+    run: RunKey
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    conditions: tuple[dict[str, Any], ...]
+    outcome: str | None
+    route: int | None
+    shown: str | None
+    round: int | None
+    max_rounds: int | None
+    decided: str
+    feedback: dict[str, Any] | None = None
+    failure: dict[str, Any] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnswerRecord:
     """
     One question to people, and what became of it.
@@ -189,12 +226,13 @@ class FailureRecord:
     error: dict[str, str]
 
 
-Record = AttemptRecord | MergeRecord | AnswerRecord | ArtifactRecord | FailureRecord
+Record = AttemptRecord | MergeRecord | DecisionRecord | AnswerRecord | ArtifactRecord | FailureRecord
 
 #: what a record says it is → its class
 KINDS: dict[str, type[Record]] = {
     "attempt": AttemptRecord,
     "merge": MergeRecord,
+    "decision": DecisionRecord,
     "answer": AnswerRecord,
     "artifact": ArtifactRecord,
     "failure": FailureRecord,
@@ -217,7 +255,7 @@ def from_data(data: dict[str, Any]) -> Record:
     if data.get("format") != RECORD_FORMAT or cls is None:
         raise ValueError(f"not a record of format {RECORD_FORMAT}")
     known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
-    for key in ("tool_calls", "used", "missing", "options", "assignees"):
+    for key in ("tool_calls", "used", "missing", "options", "assignees", "conditions"):
         if key in known:
             known[key] = tuple(known[key])
     if "passages" in known:
