@@ -1,5 +1,7 @@
 """
-The attempts of one stage: call the agent, wait, call it again, and tell about each of them.
+The attempts of one stage, or of one item: call the agent, wait, call it again, and tell about each of them.
+
+Many items can be at it in one event loop: nothing here blocks, and what is told of an attempt is awaited.
 
 Two tiers share the work: waits up to ``inline_wait`` are slept here, longer ones end in :class:`RetryLater`, with which
 Airflow takes the wait over and gives the worker's slot back. The wait grows exponentially, with full jitter and up to a
@@ -18,7 +20,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.base import AgentRequest, AgentResult, MalformedReply
-from airflow_agentic.agents.threads import run_loop
 from airflow_agentic.errors import AgenticError, AttemptError, FinalError, RetryableError, RetryLater
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Attempt:
     """
     One attempt that has ended.
 
-    :param number: from 1, counted over all tries of the task.
+    :param number: from 1, counted over all tries of the task and all agents that were asked.
     :param started, ended: in UTC.
     :param seconds: by a monotonic clock.
     :param sent: what went out to the agent, for the record.
@@ -76,7 +77,7 @@ class Attempt:
     killed: bool = False
 
 
-def run_attempts(
+async def run_attempts(
     agent: Agent,
     request: AgentRequest,
     *,
@@ -84,25 +85,28 @@ def run_attempts(
     first_attempt: int,
     inline_wait: float,
     accept: Callable[[Any], bool] | None,
-    on_attempt: Callable[[Attempt], None],
+    on_attempt: Callable[[Attempt], Awaitable[None]],
+    numbered_after: int = 0,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: Callable[[], float] = random.random,
 ) -> Attempt:
     """
     Try until an attempt succeeds, and return that one.
 
-    :param first_attempt: the number of the first attempt made here; more than 1 after a wait that Airflow took over.
+    :param first_attempt: which attempt of this agent the first one made here is; more than 1 after a wait that
+        Airflow took over.
     :param inline_wait: seconds; a longer wait is not slept here.
     :param accept: told the output; False makes it a failure that isn't repeated, and so does a FinalError that says
         more.
     :param on_attempt: told of each attempt when it has ended, however it ended, before any wait.
+    :param numbered_after: the attempts that others have made before, which the numbers of these go on from.
     :param sleep, draw: the clock and the dice (evenly between 0 and 1).
     :raises AttemptError: the last attempt's error: it is final, or was the last one allowed.
     :raises RetryLater: the next wait is longer than ``inline_wait``.
     """
     from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 
-    tries = _Tries(agent, request, retry, first_attempt, inline_wait, accept, on_attempt, draw)
+    tries = _Tries(agent, request, retry, first_attempt, numbered_after, inline_wait, accept, on_attempt, draw)
     retrying = AsyncRetrying(
         sleep=sleep,
         stop=stop_after_attempt(max(1, retry.attempts - first_attempt + 1)),
@@ -111,13 +115,8 @@ def run_attempts(
         before_sleep=tries.before_sleep,
         retry_error_callback=_last_attempt,
     )
-
-    async def main() -> Attempt:
-        attempt: Attempt = await retrying(tries.once)
-        on_attempt(attempt)
-        return attempt
-
-    attempt = run_loop(main())
+    attempt: Attempt = await retrying(tries.once)
+    await on_attempt(attempt)
     if attempt.error is not None:
         raise attempt.error
     return attempt
@@ -130,10 +129,11 @@ class _Tries:
     agent: Agent
     request: AgentRequest
     retry: RetrySettings
-    number: int
+    own_number: int
+    numbered_after: int
     inline_wait: float
     accept: Callable[[Any], bool] | None
-    on_attempt: Callable[[Attempt], None]
+    on_attempt: Callable[[Attempt], Awaitable[None]]
     draw: Callable[[], float]
 
     async def once(self) -> Attempt:
@@ -152,7 +152,7 @@ class _Tries:
         finally:
             seconds = time.monotonic() - clock
             attempt = Attempt(
-                number=self.number,
+                number=self.numbered_after + self.own_number,
                 started=started,
                 ended=datetime.now(UTC),
                 seconds=seconds,
@@ -162,28 +162,28 @@ class _Tries:
                 killed=killed,
             )
             if killed:
-                self._tell_killed(attempt)
+                await self._tell_killed(attempt)
         return attempt
 
     def next_wait(self, state: RetryCallState) -> float:
         """Seconds until the next attempt. Tenacity also asks when there will be none."""
         attempt = _last_attempt(state)
-        full = min(self.retry.max_wait, self.retry.wait * self.retry.multiplier ** min(attempt.number - 1, 64))
+        full = min(self.retry.max_wait, self.retry.wait * self.retry.multiplier ** min(self.own_number - 1, 64))
         wait = full * self.draw() if self.retry.jitter else full
         asked = attempt.error.retry_after if attempt.error is not None else None
         return max(wait, asked or 0.0)
 
-    def before_sleep(self, state: RetryCallState) -> None:
+    async def before_sleep(self, state: RetryCallState) -> None:
         """Tell about the failed attempt, hand long waits over, and prepare the next attempt."""
         attempt = replace(_last_attempt(state), next_wait=state.upcoming_sleep)
-        self.on_attempt(attempt)
+        await self.on_attempt(attempt)
         if attempt.error is None:
             return
         log.warning("Attempt %d failed (%s): %s", attempt.number, attempt.error.kind, attempt.error.message)
         if state.upcoming_sleep > self.inline_wait:
             raise RetryLater(attempt.error, wait=state.upcoming_sleep, attempt=attempt.number) from attempt.error
         log.info("The next attempt starts in %.1f s.", state.upcoming_sleep)
-        self.number += 1
+        self.own_number += 1
         if attempt.error.kind == "malformed_output":
             self.request = replace(self.request, malformed=_feedback(attempt.error))
 
@@ -207,9 +207,9 @@ class _Tries:
             log.debug("The agent can't tell what it sends", exc_info=True)
             return {"input": dict(self.request.input)}
 
-    def _tell_killed(self, attempt: Attempt) -> None:
+    async def _tell_killed(self, attempt: Attempt) -> None:
         try:
-            self.on_attempt(attempt)
+            await self.on_attempt(attempt)
         except Exception:  # must not replace what ends the process
             log.exception("The attempt that was killed could not be recorded")
 

@@ -50,11 +50,26 @@ async def run_in_thread(function: Callable[[], T]) -> T:
     try:
         value, error = await work.future
     except asyncio.CancelledError:
-        work.stop()
+        await work.stop()
         raise
     if error is not None:
         raise error
     return value  # type: ignore[no-any-return]
+
+
+async def run_to_end(function: Callable[[], T]) -> T:
+    """
+    Call a blocking function in a thread, and see it through.
+
+    When the waiting task is cancelled, it waits for the function's end all the same: what has begun to be written is
+    written.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 class _Work:
@@ -89,14 +104,18 @@ class _Work:
         if not self.future.done():
             self.future.set_result(outcome)
 
-    def stop(self) -> None:
-        """Raise :class:`ThreadStopped` in the thread, unless its function has ended."""
+    async def stop(self) -> None:
+        """
+        Raise :class:`ThreadStopped` in the thread, unless its function has ended.
+
+        Many may be stopped at once, and must not wait for one another: little time is left then.
+        """
         ident = self.thread.ident
         deadline = time.monotonic() + _MESSAGE_PATIENCE
         while ident is not None and _is_messaging(ident):
             if time.monotonic() > deadline:
                 return
-            time.sleep(0.005)
+            await asyncio.sleep(0.005)
         with self._lock:
             if ident is not None and not self._ended:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(ThreadStopped))

@@ -1,39 +1,41 @@
 """
 A stage that asks an agent.
 
-The operator renders the request, has the attempts made, records each of them, and pushes the accepted output. How
-often and how long to wait is decided in :mod:`airflow_agentic.agents.attempts`; what Airflow does afterwards in
+Who is asked, how often, and what helps when the agent fails is in :mod:`airflow_agentic.operators.asking`; how often
+and how long to wait in :mod:`airflow_agentic.agents.attempts`; what Airflow does afterwards in
 :mod:`airflow_agentic.operators.retry`.
 
-**Numbers of attempts.** They go on over Airflow's tries, because the language counts attempts, not tries; but when
-somebody clears the task, it gets all its attempts anew. Airflow keeps no such border itself: ``try_number`` only
-grows, XComs are deleted by every try, and the task's state store outlives a clear. But clearing sets
-``max_tries`` to the tries made so far plus ``retries``, so ``max_tries - retries`` is the number of tries before this
-*life* of the task, and the records of the tries after it tell which attempts this life has made. An attempt that was
-killed is made again under its number: being stopped is no answer of the agent's.
+With ``for_each`` the items are mapped tasks of their own (:mod:`airflow_agentic.operators.item`), except inside a
+mapped task group, which Airflow can't map once more: there this one task works on all items and gathers the results.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_agentic import config
-from airflow_agentic.errors import AttemptError, FinalError, RetryLater, StoppedError
-from airflow_agentic.operators.base import PlannedOperator, map_index
+from airflow_agentic.agents.threads import run_loop
+from airflow_agentic.errors import AgenticError, AttemptError, StoppedError
+from airflow_agentic.operators.base import PlannedOperator
+from airflow_agentic.operators.dealing import split
+from airflow_agentic.operators.gathering import check_tolerance, entries_of, gathered
+from airflow_agentic.operators.life import Life
+from airflow_agentic.operators.listing import listed
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import push_output, push_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_agentic.agents.attempts import Attempt
-    from airflow_agentic.agents.base import AgentRequest
+    from airflow_agentic.operators.asking import Asking, Outcome
     from airflow_agentic.operators.scope import Scope
     from airflow_agentic.planning.plan import PlannedTask
+
+    T = TypeVar("T")
 
 
 class AgentOperator(PlannedOperator):
@@ -41,178 +43,149 @@ class AgentOperator(PlannedOperator):
 
     ui_color = "#e6e0f8"
 
+    #: the entries of the plan's agents, of which the stage's config names those that it asks
+    agents: Mapping[str, Mapping[str, Any]]
     #: set when Airflow wants the process to end
     _stopping = False
-
-    #: the agent's entry in the plan
-    agent: Mapping[str, Any]
+    #: what :meth:`on_kill` has to stop
+    _at_work: asyncio.Task[Any] | None = None
 
     @classmethod
     def settings(cls, planned: PlannedTask) -> dict[str, Any]:
         """Airflow repeats what isn't repeated in the worker, so it gets the stage's own numbers."""
         retry = planned.config["retry"]
-        return {
+        asked = 1 + sum("agent" in entry for entry in planned.config.get("recover", ()))
+        settings = {
             **super().settings(planned),
-            "retries": retry["attempts"] - 1,
+            "retries": retry["attempts"] * asked - 1,
             "retry_delay": timedelta(seconds=retry["wait"]),
             "retry_exponential_backoff": retry["multiplier"],
             "max_retry_delay": timedelta(seconds=retry["max_wait"]),
         }
+        fan_out = planned.config.get("fan_out")
+        if fan_out is not None and fan_out["max_parallel"]:
+            settings["max_active_tis_per_dagrun"] = split(fan_out["max_parallel"])[0]
+        return settings
 
     def work(self, context: Context) -> None:
         """Skip, or ask and push the output."""
-        scope = build_scope(context, self.planned.reads, self.planned.guarded)
+        scope = build_scope(context, self.planned)
         self.check_when(scope)
-        log = _AttemptLog(self, context)
-        attempt = self._ask(context, self._request(scope), scope, log)
-        result = attempt.result
-        if result is None:
-            raise RuntimeError("an attempt without an error has no result")
-        ti = context["ti"]
-        push_provenance(
-            ti, attempt=attempt.number, record=log.path, model=result.model, agent=self.planned.config["agent"]
-        )
-        push_output(ti, result.output)
+        if self.planned.config.get("fan_out") is None:
+            self._answer(context, scope)
+        else:
+            self._answer_all(context, scope)
 
     def on_kill(self) -> None:
         """
-        Stop the attempt that is going on, so that it leaves its record before Airflow ends the process.
+        Stop the attempts that are going on, so that they leave their records before Airflow ends the process.
 
         Airflow calls this in its handler of SIGTERM, in the main thread; five seconds later the process is killed.
         """
         self._stopping = True
+        if self._at_work is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just been closed
+                self._at_work.get_loop().call_soon_threadsafe(self._at_work.cancel)
+
+    def ask(self, context: Context, scope: Scope, question: Callable[[Asking, Life], Coroutine[Any, Any, T]]) -> T:
+        """
+        Ask the stage's agents in an event loop.
+
+        :raises StoppedError: the process was told to stop.
+        :raises RetryLater: something has to wait too long.
+        """
+        from airflow_agentic.operators.asking import Asking
+
+        life = Life.of(context["ti"], self.retries or 0)
+        asking = Asking(self, context, scope, life)
+
+        async def main() -> T:
+            self._at_work = asyncio.current_task()
+            if self._stopping:
+                raise StoppedError("The task was told to stop before it asked its agent.")
+            return await question(asking, life)
+
         try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        for task in asyncio.all_tasks(loop):
-            loop.call_soon_threadsafe(task.cancel)
-
-    def _request(self, scope: Scope) -> AgentRequest:
-        from airflow_agentic.agents.base import AgentRequest
-
-        own = self.planned.config
-        rendered = self._render_input(own["input"], scope)
-        agents_own = {"input": rendered}
-        return AgentRequest(
-            stage=self.planned.stage,
-            run=scope.run,
-            input=rendered,
-            prompt=self._render_text("prompt", agents_own if own["prompt_reads"] == "input" else scope.values),
-            instructions=self._render_text("instructions", agents_own),
-            output_schema=self.agent.get("output_schema"),
-            timeout=own["timeout"],
-        )
-
-    def _render_input(self, template: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
-        from airflow_agentic.template.expressions import render
-
-        rendered = {}
-        for key, value in template.items():
-            with self.locating(f"input.{key}"):
-                rendered[key] = render(value, scope.values)
-        return rendered
-
-    def _render_text(self, key: str, values: Mapping[str, Any]) -> str | None:
-        from airflow_agentic.template.expressions import render_string
-
-        text = self.planned.config[key]
-        if text is None:
-            return None
-        with self.locating(key):
-            return render_string(text, values)
-
-    def _ask(self, context: Context, request: AgentRequest, scope: Scope, log: _AttemptLog) -> Attempt:
-        from airflow_agentic.agents.attempts import RetrySettings, run_attempts
-        from airflow_agentic.agents.kinds import make_agent
-
-        if self._stopping:
-            raise StoppedError("The task was told to stop before it asked its agent.")
-        retry = RetrySettings(**self.planned.config["retry"])
-        try:
-            return run_attempts(
-                make_agent(self.agent),
-                request,
-                retry=retry,
-                first_attempt=self._first_attempt(context, retry.attempts),
-                inline_wait=config.get_float("inline_wait"),
-                accept=self._accept(scope),
-                on_attempt=log.write,
-            )
-        except AttemptError as error:
-            raise self._final(error, log.number, retry.attempts) from None
-        except RetryLater as later:
-            if context["ti"].try_number > context["ti"].max_tries:
-                # tries lost to the infrastructure leave none for this wait
-                raise self._final(later.error, later.attempt, retry.attempts) from None
-            raise
+            return run_loop(main())
         except asyncio.CancelledError:
-            raise StoppedError(f"The task was told to stop during attempt {log.number}.") from None
+            raise StoppedError("The task was told to stop while its agent worked.") from None
+        finally:
+            self._at_work = None
 
-    def _accept(self, scope: Scope) -> Callable[[Any], bool] | None:
-        from airflow_agentic.template.expressions import is_true
+    def ask_for_all(
+        self, context: Context, scope: Scope, entries: Sequence[Mapping[str, Any]], at_once: int | None
+    ) -> list[dict[str, Any]]:
+        """
+        The results of some of a list's entries, in order.
 
-        condition = self.planned.config["accept"]
-        if condition is None:
-            return None
+        :param at_once: how many items may be at work at the same time; None: as many as is sensible.
+        """
+        from airflow_agentic.operators.asking import Item
+        from airflow_agentic.operators.batch import AT_ONCE, Batch
+        from airflow_agentic.operators.journal import Journal
 
-        def accept(output: Any) -> bool:
-            with self.locating("accept"):
-                if is_true(condition, {**scope.values, "output": output}):
-                    return True
-            raise FinalError(f"The output was not accepted: {condition}", kind="not_accepted", reply=output)
+        items = [Item(index=entry["index"], value=entry["item"]) for entry in entries]
 
-        return accept
+        async def question(asking: Asking, life: Life) -> list[dict[str, Any]]:
+            journal = Journal(context["task_state_store"], life)
+            return await Batch(asking=asking, items=items, at_once=at_once or AT_ONCE, journal=journal).results()
 
-    def _final(self, error: AttemptError, number: int, attempts: int) -> AttemptError:
-        """The error that ends the stage, saying which stage and attempt it was."""
+        return self.ask(context, scope, question) if items else []
+
+    def _answer(self, context: Context, scope: Scope) -> None:
+        outcome = self.ask(context, scope, lambda asking, _life: asking.outcome())
+        if outcome.error is not None:
+            raise self._final(outcome.error, outcome)
+        ti = context["ti"]
+        push_provenance(
+            ti,
+            attempt=outcome.attempt,
+            record=outcome.record,
+            model=outcome.model,
+            agent=outcome.agent,
+            **({"round": self.planned.round} if self.planned.rounds else {}),
+            **({"recovered": outcome.recovered} if outcome.recovered else {}),
+        )
+        push_output(ti, outcome.output)
+
+    def _answer_all(self, context: Context, scope: Scope) -> None:
+        fan_out, stage = self.planned.config["fan_out"], self.planned.stage
+        with self.locating("for_each"):
+            values = listed(stage, fan_out, scope.values)
+        entries = entries_of(values)
+        at_once = split(fan_out["max_parallel"])[1] if fan_out["max_parallel"] else None
+        results = self.ask_for_all(context, scope, entries, at_once)
+        push_gathered(context, self.planned, entries, results, fan_out["tolerate"])
+
+    def _final(self, error: AgenticError, outcome: Outcome) -> AgenticError:
+        """The error that ends the stage; an attempt's says which attempt it was."""
+        if not isinstance(error, AttemptError):
+            return error
+        own = self.planned.config["agent"]
+        stand_in = f" of the stand-in {outcome.agent!r}" if outcome.agent not in (None, own) else ""
+        of_all = f" of {self.planned.config['retry']['attempts']}" if not stand_in else ""
         message = (
-            f"Stage {self.planned.stage!r} failed in attempt {number} of {attempts} ({error.kind}): {error.message}"
+            f"Stage {self.planned.stage!r} failed in attempt {outcome.attempt}{of_all}{stand_in} ({error.kind}): "
+            f"{error.message}"
         )
         return AttemptError(message, kind=error.kind, retry_after=error.retry_after, details=error.details)
 
-    def _first_attempt(self, context: Context, attempts: int) -> int:
-        """The number of the next attempt: see the module's docstring."""
-        ti = context["ti"]
-        former_lives = max(0, ti.max_tries - (self.retries or 0))
-        if ti.try_number - former_lives <= 1:
-            return 1
-        from airflow_agentic.trace.record import AttemptRecord
-        from airflow_agentic.trace.store import TraceStore
 
-        made = [
-            record.attempt
-            for record in TraceStore().of_task(self.run_key(context), self.task_id, map_index(ti))
-            if isinstance(record, AttemptRecord) and record.try_number > former_lives and record.state != "killed"
-        ]
-        return min(max(made, default=0) + 1, attempts)
+def push_gathered(
+    context: Context,
+    planned: PlannedTask,
+    entries: Sequence[dict[str, Any]],
+    results: Sequence[dict[str, Any]],
+    tolerate: int | str,
+) -> None:
+    """
+    Push the output of a stage with ``for_each``.
 
-
-class _AttemptLog:
-    """Writes the record of each attempt, and remembers the last one."""
-
-    def __init__(self, operator: AgentOperator, context: Context) -> None:
-        self.number = 0
-        self.path: str | None = None
-        self._operator = operator
-        self._context = context
-
-    def write(self, attempt: Attempt) -> None:
-        """Called when an attempt has ended, however it did."""
-        from airflow_agentic.operators.recording import attempt_record
-
-        operator, ti = self._operator, self._context["ti"]
-        self.number = attempt.number
-        record = attempt_record(
-            attempt,
-            run=operator.run_key(self._context),
-            stage=operator.planned.stage,
-            task_id=operator.task_id,
-            map_index=map_index(ti),
-            try_number=ti.try_number,
-            agent={"name": operator.planned.config["agent"], "type": str(operator.agent.get("type"))},
-        )
-        self.path = operator.write_record(record)
-        operator.log.info("Attempt %d: %s after %.1f s.", attempt.number, record.state, record.seconds)
-        if attempt.error is not None and "traceback" in attempt.error.details:
-            operator.log.warning("Raised by the agent:\n%s", attempt.error.details["traceback"])
+    :raises FanOutError: more items failed than the stage tolerates.
+    """
+    output = gathered(entries, results)
+    check_tolerance(planned.stage, output, tolerate)
+    sources = [{key: result.get(key) for key in ("index", "attempt", "record", "recovered")} for result in results]
+    where = {"round": planned.round} if planned.rounds else {}
+    push_provenance(context["ti"], attempt=None, record=None, model=None, agent=None, items=sources, **where)
+    push_output(context["ti"], output)

@@ -27,6 +27,8 @@ def attempt_record(
     task_id: str,
     map_index: int,
     try_number: int,
+    in_round: int,
+    item: dict[str, Any] | None,
     agent: dict[str, str],
 ) -> AttemptRecord:
     """The record of an attempt, without secrets."""
@@ -37,8 +39,8 @@ def attempt_record(
         map_index=map_index,
         try_number=try_number,
         attempt=attempt.number,
-        round=1,
-        item=None,
+        round=in_round,
+        item=masked(item),
         agent=agent,
         state=_state(attempt),
         started=attempt.started.isoformat(),

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.requests import Waits, attempt_all, make_request, settings
+from support.requests import Waits, attempt_all, make_request, settings, telling
 
 from airflow_agentic.agents.attempts import RetrySettings, run_attempts
 from airflow_agentic.agents.base import AgentRequest, AgentResult
+from airflow_agentic.agents.threads import run_loop
 from airflow_agentic.agents.validate import MalformedOutput
 from airflow_agentic.errors import ConfigError, FinalError, RetryableError, RetryLater
 from airflow_agentic.template.expressions import ExpressionError
@@ -241,14 +242,16 @@ class SlowAgent:
 
 
 def run_told(agent: Any, told: list[Attempt]) -> None:
-    run_attempts(
-        agent,
-        make_request(),
-        retry=settings(3),
-        first_attempt=1,
-        inline_wait=10,
-        accept=None,
-        on_attempt=told.append,
+    run_loop(
+        run_attempts(
+            agent,
+            make_request(),
+            retry=settings(3),
+            first_attempt=1,
+            inline_wait=10,
+            accept=None,
+            on_attempt=telling(told),
+        )
     )
 
 
@@ -277,31 +280,34 @@ def test_an_attempt_killed_by_a_signal_is_told_before_the_process_ends(number: s
 
 
 def test_a_record_that_fails_does_not_hide_what_killed_the_attempt() -> None:
-    def fail(attempt: Attempt) -> None:
+    async def fail(attempt: Attempt) -> None:
         raise OSError("disk full")
 
+    attempts = run_attempts(
+        ListAgent([Terminated()]),
+        make_request(),
+        retry=settings(1),
+        first_attempt=1,
+        inline_wait=1,
+        accept=None,
+        on_attempt=fail,
+    )
     with pytest.raises(Terminated):
-        run_attempts(
-            ListAgent([Terminated()]),
-            make_request(),
-            retry=settings(1),
-            first_attempt=1,
-            inline_wait=1,
-            accept=None,
-            on_attempt=fail,
-        )
+        run_loop(attempts)
 
 
 def test_real_waits_are_slept() -> None:
     told: list[Attempt] = []
     began = time.monotonic()
-    run_attempts(
-        ListAgent([unavailable(retry_after=0.2), "ok"]),
-        make_request(),
-        retry=settings(2),
-        first_attempt=1,
-        inline_wait=1,
-        accept=None,
-        on_attempt=told.append,
+    run_loop(
+        run_attempts(
+            ListAgent([unavailable(retry_after=0.2), "ok"]),
+            make_request(),
+            retry=settings(2),
+            first_attempt=1,
+            inline_wait=1,
+            accept=None,
+            on_attempt=telling(told),
+        )
     )
     assert 0.2 <= time.monotonic() - began < 2

@@ -9,7 +9,7 @@ from airflow_agentic.agents.base import AgentRequest, AgentResult, RunInfo
 from airflow_agentic.agents.threads import run_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from airflow_agentic.agents.base import Agent
 
@@ -45,12 +45,22 @@ class Waits:
         self.seconds.append(seconds)
 
 
+def telling(told: list[Attempt]) -> Callable[[Attempt], Awaitable[None]]:
+    """What an attempt is told to: it is put into the list."""
+
+    async def tell(attempt: Attempt) -> None:
+        told.append(attempt)
+
+    return tell
+
+
 def attempt_all(
     agent: Agent,
     request: AgentRequest,
     *,
     retry: RetrySettings | None = None,
     first_attempt: int = 1,
+    numbered_after: int = 0,
     inline_wait: float = 1000.0,
     accept: Callable[[Any], bool] | None = None,
     waits: Waits | None = None,
@@ -58,16 +68,19 @@ def attempt_all(
     """Run the attempts of a stage: those told of, and what came out in the end."""
     told: list[Attempt] = []
     try:
-        end: Attempt | Exception = run_attempts(
-            agent,
-            request,
-            retry=retry or settings(),
-            first_attempt=first_attempt,
-            inline_wait=inline_wait,
-            accept=accept,
-            on_attempt=told.append,
-            sleep=waits or Waits(),
-            draw=lambda: 0.5,
+        end: Attempt | Exception = run_loop(
+            run_attempts(
+                agent,
+                request,
+                retry=retry or settings(),
+                first_attempt=first_attempt,
+                numbered_after=numbered_after,
+                inline_wait=inline_wait,
+                accept=accept,
+                on_attempt=telling(told),
+                sleep=waits or Waits(),
+                draw=lambda: 0.5,
+            )
         )
     except Exception as error:
         end = error

@@ -1,0 +1,329 @@
+"""
+Asking for one value, a stage's or an item's: first the stage's agent, then what its ``on_error`` says.
+
+The entries of ``on_error`` are tried in order, each when it takes the kind of the error at hand, which is that of
+whoever failed last. A stand-in has the stage's input, output schema, condition and retry settings, all its attempts
+among them, and instructions of its own; a value is rendered with what the stage reads, and has to fit the schema.
+
+**Numbers of attempts.** They go on over Airflow's tries (see :mod:`airflow_agentic.operators.life`) and over
+stand-ins, so that no two attempts have one record. The records of this life tell which were made already: an agent has
+given up where one of its attempts says ``failed``, and whoever is next goes on from there. An attempt that was killed
+is made again under its number: being stopped is no answer of the agent's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_agentic import config
+from airflow_agentic.agents.threads import run_to_end
+from airflow_agentic.errors import AgenticError, AttemptError, FinalError, RetryLater, StoppedError, TraceError
+from airflow_agentic.operators.base import map_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_agentic.agents.attempts import Attempt
+    from airflow_agentic.agents.base import Agent, AgentRequest
+    from airflow_agentic.operators.agent import AgentOperator
+    from airflow_agentic.operators.life import Life
+    from airflow_agentic.operators.scope import Scope
+    from airflow_agentic.trace.record import AttemptRecord
+
+#: Errors that say nothing about the stage's own work: Airflow decides what becomes of the task.
+_PASSING = (RetryLater, StoppedError, TraceError)
+
+
+class RecoveryError(AgenticError):
+    """What ``on_error`` says can't be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """An entry of the list that a stage is repeated for."""
+
+    index: int
+    value: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """
+    What came of asking.
+
+    :param error: why there is no output; null when there is one.
+    :param attempt: the number of the last attempt; null when there was none, and behind a fixed value.
+    :param record: its path in the trace store.
+    :param agent: whose output it is.
+    :param recovered: what ``on_error`` helped with.
+    """
+
+    output: Any = None
+    error: AgenticError | None = None
+    attempt: int | None = None
+    record: str | None = None
+    model: str | None = None
+    agent: str | None = None
+    recovered: Literal["agent", "value"] | None = None
+
+
+class Asking:
+    """
+    What is asked of a stage's agents in one try of its task; items can be asked for at the same time.
+
+    :param scope: what the stage's texts see.
+    """
+
+    def __init__(self, operator: AgentOperator, context: Context, scope: Scope, life: Life) -> None:
+        from airflow_agentic.agents.attempts import RetrySettings
+
+        self._operator = operator
+        self._context = context
+        self._scope = scope
+        self._life = life
+        self._config = operator.planned.config
+        self._retry = RetrySettings(**self._config["retry"])
+        self._inline_wait = config.get_float("inline_wait")
+        self._made = {} if life.is_first_try else _made(operator, context, life)
+        self._agents: dict[str, Agent] = {}
+
+    async def outcome(self, item: Item | None = None) -> Outcome:
+        """
+        Ask, and recover.
+
+        :raises RetryLater: the next attempt has to wait too long, and Airflow will make another try.
+        """
+        values = self._scope.values if item is None else {**self._scope.values, "item": item.value, "index": item.index}
+        log = _AttemptLog(self._operator, self._context, item)
+        past = _Past(list(self._made.get(None if item is None else item.index, ())))
+        error: AgenticError | None = None
+        for place, entry in enumerate((self._config, *self._config.get("recover", ()))):
+            if error is not None and entry["kinds"] and kind_of(error) not in entry["kinds"]:
+                continue
+            try:
+                if "value" in entry:
+                    return self._fixed(entry, place - 1, values)
+                return await self._asked(entry, values, past, log, recovered="agent" if error is not None else None)
+            except _PASSING:
+                raise
+            except AgenticError as caught:
+                error = caught
+        return Outcome(error=error, attempt=log.number or None, record=log.path, agent=log.agent)
+
+    async def _asked(
+        self,
+        entry: Mapping[str, Any],
+        values: Mapping[str, Any],
+        past: _Past,
+        log: _AttemptLog,
+        *,
+        recovered: Literal["agent"] | None,
+    ) -> Outcome:
+        """The output of one agent."""
+        from airflow_agentic.agents.attempts import run_attempts
+
+        name = log.agent = entry["agent"]
+        agent, request = self._agent(name), self._request(entry, values)
+        before = max(past.number, log.number)
+        made = past.of_next_agent()
+        try:
+            attempt = await run_attempts(
+                agent,
+                request,
+                retry=self._retry,
+                first_attempt=min(made + 1, self._retry.attempts),
+                numbered_after=before,
+                inline_wait=self._inline_wait,
+                accept=self._accept(values),
+                on_attempt=log.write,
+            )
+        except RetryLater as later:
+            if self._life.is_last_try:  # tries lost to the infrastructure leave none for this wait
+                raise later.error from None
+            raise
+        except asyncio.CancelledError:
+            if log.succeeded is None:
+                raise
+            attempt = log.succeeded  # the process ends, but what was paid for is kept
+        return _outcome(attempt, log, recovered)
+
+    def _fixed(self, entry: Mapping[str, Any], place: int, values: Mapping[str, Any]) -> Outcome:
+        """The value that stands in for an output."""
+        from airflow_agentic.agents.validate import output_problem
+        from airflow_agentic.template.expressions import render
+
+        key = f"on_error[{place}].value"
+        with self._operator.locating(key):
+            value = render(entry["value"], values)
+        problem = output_problem(value, self._schema)
+        if problem is not None:
+            raise RecoveryError(f"Stage {self._operator.planned.stage!r}, {key}: {problem}")
+        return Outcome(output=value, recovered="value")
+
+    def _agent(self, name: str) -> Agent:
+        from airflow_agentic.agents.kinds import make_agent
+
+        if name not in self._agents:
+            self._agents[name] = make_agent(self._operator.agents[name])
+        return self._agents[name]
+
+    @property
+    def _schema(self) -> Mapping[str, Any] | None:
+        """Of the output. Readers of the stage rely on it, whoever answers."""
+        schema: Mapping[str, Any] | None = self._operator.agents[self._config["agent"]].get("output_schema")
+        return schema
+
+    def _request(self, entry: Mapping[str, Any], values: Mapping[str, Any]) -> AgentRequest:
+        from airflow_agentic.agents.base import AgentRequest
+
+        rendered = self._input(values)
+        agents_own = {"input": rendered}
+        return AgentRequest(
+            stage=self._operator.planned.stage,
+            run=self._scope.run,
+            input=rendered,
+            prompt=self._text("prompt", entry, agents_own if entry["prompt_reads"] == "input" else values),
+            instructions=self._text("instructions", entry, agents_own),
+            output_schema=self._schema,
+            timeout=self._config["timeout"],
+        )
+
+    def _input(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        from airflow_agentic.template.expressions import render
+
+        rendered = {}
+        for key, value in self._config["input"].items():
+            with self._operator.locating(f"input.{key}"):
+                rendered[key] = render(value, values)
+        return rendered
+
+    def _text(self, key: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
+        from airflow_agentic.template.expressions import render_string
+
+        if entry[key] is None:
+            return None
+        with self._operator.locating(key):
+            return render_string(entry[key], values)
+
+    def _accept(self, values: Mapping[str, Any]) -> Callable[[Any], bool] | None:
+        from airflow_agentic.template.expressions import is_true
+
+        condition = self._config["accept"]
+        if condition is None:
+            return None
+
+        def accept(output: Any) -> bool:
+            with self._operator.locating("accept"):
+                if is_true(condition, {**values, "output": output}):
+                    return True
+            raise FinalError(f"The output was not accepted: {condition}", kind="not_accepted", reply=output)
+
+        return accept
+
+
+def kind_of(error: Exception) -> str:
+    """The language's word for why something failed."""
+    return error.kind if isinstance(error, AttemptError) else "failed"
+
+
+def message_of(error: Exception) -> str:
+    """Why something failed, for a person."""
+    return error.message if isinstance(error, AttemptError) else str(error)
+
+
+def _outcome(attempt: Attempt, log: _AttemptLog, recovered: Literal["agent"] | None) -> Outcome:
+    if attempt.result is None:
+        raise RuntimeError("an attempt without an error has no result")
+    return Outcome(
+        output=attempt.result.output,
+        attempt=attempt.number,
+        record=log.path,
+        model=attempt.result.model,
+        agent=log.agent,
+        recovered=recovered,
+    )
+
+
+def _made(operator: AgentOperator, context: Context, life: Life) -> dict[int | None, Sequence[AttemptRecord]]:
+    """The attempts that this life of the task has made, by item, in their order."""
+    from airflow_agentic.trace.record import AttemptRecord
+    from airflow_agentic.trace.store import TraceStore
+
+    found: dict[int | None, list[AttemptRecord]] = {}
+    ti = context["ti"]
+    for record in TraceStore().of_task(operator.run_key(context), operator.task_id, map_index(ti)):
+        if isinstance(record, AttemptRecord) and record.try_number > life.former_tries and record.state != "killed":
+            found.setdefault(record.item["index"] if record.item else None, []).append(record)
+    return {index: sorted(records, key=lambda record: record.attempt) for index, records in found.items()}
+
+
+@dataclass
+class _Past:
+    """The attempts for one value that were made in earlier tries and not looked at yet."""
+
+    records: list[AttemptRecord]
+    #: of the last one that was looked at
+    number: int = field(default=0, init=False)
+
+    def of_next_agent(self) -> int:
+        """
+        How many the next agent has made.
+
+        :raises AttemptError: it has given up.
+        """
+        made = 0
+        while self.records:
+            record = self.records.pop(0)
+            made, self.number = made + 1, record.attempt
+            if record.state == "failed":
+                error = record.error or {}
+                raise AttemptError(str(error.get("message")), kind=str(error.get("kind")))
+        return made
+
+
+class _AttemptLog:
+    """Writes the records of the attempts for one value, and remembers the last one."""
+
+    def __init__(self, operator: AgentOperator, context: Context, item: Item | None) -> None:
+        self.number = 0
+        self.path: str | None = None
+        #: the agent that is being asked
+        self.agent: str | None = None
+        #: the attempt that succeeded
+        self.succeeded: Attempt | None = None
+        self._operator = operator
+        self._context = context
+        self._item = item
+
+    async def write(self, attempt: Attempt) -> None:
+        """Called when an attempt has ended, however it did."""
+        self.number = attempt.number
+        if attempt.error is None and not attempt.killed:
+            self.succeeded = attempt
+        self.path = await run_to_end(partial(self._write, attempt, str(self.agent)))
+
+    def _write(self, attempt: Attempt, agent: str) -> str:
+        from airflow_agentic.operators.recording import attempt_record
+
+        operator, ti = self._operator, self._context["ti"]
+        record = attempt_record(
+            attempt,
+            run=operator.run_key(self._context),
+            stage=operator.planned.stage,
+            task_id=operator.task_id,
+            map_index=map_index(ti),
+            try_number=ti.try_number,
+            in_round=operator.planned.round,
+            item=None if self._item is None else {"index": self._item.index, "value": self._item.value},
+            agent={"name": agent, "type": str(operator.agents[agent].get("type"))},
+        )
+        of_item = "" if self._item is None else f" of item {self._item.index}"
+        operator.log.info("Attempt %d%s: %s after %.1f s.", attempt.number, of_item, record.state, record.seconds)
+        if attempt.error is not None and "traceback" in attempt.error.details:
+            operator.log.warning("Raised by the agent:\n%s", attempt.error.details["traceback"])
+        return operator.write_record(record)
