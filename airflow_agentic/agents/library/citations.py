@@ -10,6 +10,7 @@ the claim's words do.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from airflow_agentic.agents.library._given import Source, mappings_given, source
 from airflow_agentic.agents.library.prose.matching import Folded, Match, find
 from airflow_agentic.agents.library.prose.numbers import numbers, spelled_numbers
 from airflow_agentic.agents.library.prose.words import count_words, stems, words
+from airflow_agentic.agents.library.sources import load
+from airflow_agentic.errors import FinalError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +71,27 @@ def check(
         "unsupported": len(results) - len(kept),
         "ratio": round(len(kept) / len(results), 4) if results else 1.0,
     }
+
+
+async def verify_source(
+    uri: str, citations: list[dict[str, Any]], *, min_similarity: float = 0.9, timeout: float = 30.0
+) -> dict[str, Any]:
+    """
+    Read a source, and check everything that was cited from it. A source either holds, or this fails.
+
+    :param uri: its address, see :func:`airflow_agentic.agents.library.sources.load`.
+    :param citations: see :func:`check`; all of them are of this source.
+    :param timeout: seconds for a URL, redirects included.
+    :returns: ``uri``, ``title``, and ``checked``, how many citations there were.
+    :raises FinalError: the source can't be read; or (kind ``not_accepted``) a citation isn't supported.
+    :raises RetryableError: the source may be had later.
+    """
+    loaded = await load([uri], timeout=timeout)
+    given = [{**citation, "source": ""} for citation in mappings_given(citations, "citations")]
+    checked = await asyncio.to_thread(check, given, loaded["sources"], min_similarity=min_similarity)
+    if checked["unsupported"]:
+        raise FinalError(" ".join(checked["problems"]), kind="not_accepted")
+    return {"uri": uri, "title": loaded["sources"][0]["title"], "checked": checked["total"]}
 
 
 def _check(number: int, citation: Mapping[str, Any], texts: Sequence[_Text], min_similarity: float) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """
 Draft an extractive brief: Markdown that says only what the sources say, each statement with its citation.
 
-The words go to the lead first, then to the two best claims of each section, then to the best of all others.
 Whatever the sources hold is text, never markup: what Markdown or HTML would take for its own is escaped.
 """
 
@@ -19,23 +18,22 @@ from airflow_agentic.agents.library._given import (
     sources_given,
     topic_given,
 )
+from airflow_agentic.agents.library._selection import within
 from airflow_agentic.agents.library.prose.likeness import is_same
 from airflow_agentic.agents.library.prose.sentences import spans
 from airflow_agentic.agents.library.prose.words import count_words
 from airflow_agentic.errors import FinalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from airflow_agentic.agents.library._selection import Section
 
 _CODE = re.compile(r"(`[^`\n]+`)")
 _SPECIAL = re.compile(r"[\\*\[\]<>#|~]|(?<![^\W_])_|_(?![^\W_])")
 _SUBJECT = re.compile(r"^`[^`]+`: ")
+_REMARKS = "Remarks"
 _PLAIN_START = re.compile(r"[a-zà-ÿ]+(?=[\s,;])")
-
-#: Claims that each section gets before any gets more.
-_TURNS = 2
-
-Section = tuple[str, list[Claim]]
 
 
 def write(
@@ -46,6 +44,8 @@ def write(
     *,
     lead: list[str] | None = None,
     avoid: list[str] | None = None,
+    cover: list[str] | None = None,
+    remarks: list[str] | None = None,
     max_words: int = 500,
     title: str | None = None,
 ) -> dict[str, Any]:
@@ -58,6 +58,8 @@ def write(
         stand in one list.
     :param lead: ids of the claims that open the brief.
     :param avoid: claims that must not be used: their ids, or what they say.
+    :param cover: themes that have to be spoken of before there is room for others.
+    :param remarks: statements without a source, told at the end, as far as the words allow.
     :param max_words: of the brief without its list of sources.
     :param title: default: the topic.
     :returns: ``title``; ``text``, Markdown; ``citations``, each with ``number`` (as ``[1]`` in the text), ``claim``,
@@ -70,9 +72,11 @@ def write(
     usable = _usable(given, known, [str(entry) for entry in list_given(avoid, "avoid")])
     heading = _escaped(title or _titled(topic))
     parts = _parts(usable, lead, mappings_given(sections, "sections"))
-    chosen = _within(parts, max_words - count_words(heading))
+    left = max_words - count_words(heading)
+    chosen = within(parts, left, cover=[str(theme) for theme in list_given(cover, "cover")])
     writer = _Brief(known)
     writer.write(heading, chosen)
+    writer.remark([str(remark) for remark in list_given(remarks, "remarks")], max_words)
     used = [claim.id for _, members in chosen for claim in members]
     body = "\n".join(writer.lines).strip()
     return {
@@ -102,6 +106,15 @@ class _Brief:
             else:
                 self.lines.append(" ".join(self._sentences(claim) for claim in members))
             self.lines.append("")
+
+    def remark(self, remarks: Sequence[str], max_words: int) -> None:
+        """Statements that nothing supports, under a heading that says no more than that."""
+        told: list[str] = []
+        for remark in remarks:
+            if count_words("\n".join([*self.lines, *told, remark])) <= max_words - count_words(_REMARKS):
+                told.append(f"- {_escaped(remark)}")
+        if told:
+            self.lines += [f"## {_REMARKS}", "", *told]
 
     def _list(self, members: Sequence[Claim]) -> None:
         """One item per claim; claims in a row about the same name of code share one."""
@@ -191,32 +204,6 @@ def _parts(claims: Sequence[Claim], lead: Any, sections: Sequence[Mapping[str, A
 def _taken(left: dict[str, Claim], ids: Sequence[Any]) -> list[Claim]:
     """The claims of those ids, which nobody else gets."""
     return [left.pop(str(entry)) for entry in dict.fromkeys(ids) if str(entry) in left]
-
-
-def _within(parts: Sequence[Section], words: int) -> list[Section]:
-    """As many claims as the words allow, in the parts' own order."""
-    chosen: set[str] = set()
-    opened: set[int] = set()
-    for number, claim in _by_turns(parts):
-        cost = count_words(claim.text) + (0 if number in opened else count_words(parts[number][0]))
-        if cost <= words or not chosen:
-            words -= cost
-            chosen.add(claim.id)
-            opened.add(number)
-    kept = [(title, [claim for claim in members if claim.id in chosen]) for title, members in parts]
-    return [part for part in kept if part[1]]
-
-
-def _by_turns(parts: Sequence[Section]) -> Iterator[tuple[int, Claim]]:
-    """The lead, then the two best claims of each part by turns, then the best of all that are left."""
-    queues = [sorted(members, key=lambda claim: -claim.score) for _, members in parts]
-    if parts and not parts[0][0]:
-        yield from ((0, claim) for claim in queues[0])
-        queues[0] = []
-    for turn in range(_TURNS):
-        yield from ((number, queue[turn]) for number, queue in enumerate(queues) if turn < len(queue))
-    left = [(number, claim) for number, queue in enumerate(queues) for claim in queue[_TURNS:]]
-    yield from sorted(left, key=lambda entry: -entry[1].score)
 
 
 def _escaped(text: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.library._given import list_given, mappings_given, topic_given
+from airflow_agentic.agents.library._rules import rule
 from airflow_agentic.agents.library.prose.likeness import is_same
 from airflow_agentic.agents.library.prose.sentences import sentences
 from airflow_agentic.agents.library.prose.words import count_words, stems
@@ -51,12 +52,15 @@ def score(
     :param text: the brief, Markdown; a section called Sources (or References …) at its end is not counted.
     :param citations: what its ``[1]`` markers stand for, each with ``number``; without numbers, by place.
     :param themes: what it should speak about, the weightiest first.
-    :param check: what :func:`airflow_agentic.agents.library.citations.check` said of ``citations``.
+    :param check: what :func:`airflow_agentic.agents.library.citations.check` said of ``citations``; ``failed_sources``
+        in it are addresses that the brief must not cite.
     :param min_words, max_words: how long it should be.
     :returns: ``score``, the weighted mean of the figures; the figures, each 0 to 1: ``coverage`` (of topic and themes),
         ``citation_density`` (statements with a citation), ``redundancy`` (statements that repeat another one: 0 is
         best), ``length`` (1 between the limits), and ``support`` (citations that hold, null without ``check``);
-        ``problems``, sentences; ``words``, ``statements``, ``missing_themes``.
+        ``problems``, sentences; ``constraints``, the same for
+        :func:`airflow_agentic.agents.library.constrained.write`, as far as a writer can mend it; ``words``,
+        ``statements``, ``missing_themes``.
     :raises FinalError: the input is not of this form.
     """
     topic, body = topic_given(topic), _body(text)
@@ -80,8 +84,16 @@ def score(
         *_about_length(words, min_words, max_words),
         *[str(problem) for problem in list_given((check or {}).get("problems"), "check.problems")],
     ]
+    constraints = [
+        # all of them: a draft that makes room for one must not lose another
+        *(rule("cover", theme) for theme in names if missing),
+        *([rule("cite_all")] if uncited else []),
+        *(rule("avoid", again) for again, _ in repeated),
+        *([rule("max_words", max_words)] if words > max_words else []),
+        *(rule("without_source", uri) for uri in _failed_sources(check)),
+    ]
     counts = {"words": words, "statements": len(statements), "missing_themes": missing}
-    return {"score": _total(figures), **figures, "problems": problems, **counts}
+    return {"score": _total(figures), **figures, "problems": problems, "constraints": constraints, **counts}
 
 
 def _body(text: Any) -> str:
@@ -152,6 +164,10 @@ def _support(check: Any) -> float | None:
     if not isinstance(check, dict) or not isinstance(check.get("ratio"), int | float):
         return None
     return float(check["ratio"])
+
+
+def _failed_sources(check: Any) -> list[str]:
+    return [str(uri) for uri in list_given((check or {}).get("failed_sources"), "check.failed_sources")]
 
 
 def _total(figures: Mapping[str, float | None]) -> float:

@@ -80,6 +80,25 @@ async def load(
     return _result(outcomes, required, max_sources)
 
 
+def folder(folder: str, *, max_documents: int = 200) -> dict[str, Any]:
+    """
+    The documents in a folder and the folders below it, without reading them.
+
+    :param folder: its path.
+    :param max_documents: more are refused.
+    :returns: ``documents``, addresses that :func:`load` takes, by name; ``skipped``, each with ``uri`` and ``reason``.
+    :raises FinalError: it must not be read, holds too many documents, or there is no such folder.
+    """
+    path = files.locate(folder)
+    if not path.is_dir():
+        raise FinalError(f"There is no folder {folder!r}.", kind="rejected")
+    found, prefix = files.list_folder(path, limit=max_documents), folder.rstrip("/")
+    return {
+        "documents": [f"{prefix}/{name}" for name, _ in found.files],
+        "skipped": [{"uri": f"{prefix}/{name}", "reason": reason} for name, reason in found.refused],
+    }
+
+
 def _named(sources: list[str], max_sources: int) -> list[str]:
     if isinstance(sources, str) or not all(isinstance(source, str) and source.strip() for source in sources):
         raise FinalError("sources must be a list of texts, none of them empty.", kind="rejected")
@@ -188,6 +207,8 @@ def _result(outcomes: list[_Outcome], required: int, max_sources: int) -> dict[s
 def _too_few(count: int, required: int, skipped: list[_Skipped]) -> FinalError | RetryableError:
     reasons = "; ".join(f"{source.uri}: {source.reason}" for source in skipped) or "no sources were given"
     message = f"Only {count} of at least {required} sources could be loaded. {reasons}"
+    if len(skipped) == required == 1:
+        message = f"{skipped[0].uri} can't be read: {skipped[0].reason}."
     if any(source.transient for source in skipped):
         return RetryableError(message, kind="unavailable")
     return FinalError(message, kind="rejected")

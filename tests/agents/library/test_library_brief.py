@@ -118,6 +118,23 @@ def test_the_words_are_kept_to(words: int) -> None:
     assert brief["citations"]
 
 
+def test_themes_to_cover_come_before_better_claims() -> None:
+    sections = [{"title": "Delay", "claims": ["c3", "c4"]}, {"title": "More", "claims": ["c5", "c6", "c7"]}]
+    plain = write("retries", CLAIMS, sources(), sections, lead=["c1"], max_words=24)
+    covering = write("retries", CLAIMS, sources(), sections, lead=["c1"], max_words=24, cover=["bread", "nothing"])
+    assert plain["used"] == ["c1", "c3"]
+    assert covering["used"] == ["c1", "c7"]
+
+
+def test_remarks_are_told_last_and_only_while_there_is_room() -> None:
+    remarks = ["Two retries were always enough for *us*.", "Nobody knows why."]
+    brief = write("retries", CLAIMS[:1], sources(), remarks=remarks, max_words=20)
+    assert "## Remarks\n\n- Two retries were always enough for \\*us\\*.\n\n## Sources" in brief["text"]
+    assert brief["words"] <= 20
+    figures = score("retries", brief["text"], brief["citations"], min_words=1)
+    assert figures["citation_density"] == 0.5
+
+
 def test_claims_to_avoid_are_not_used() -> None:
     avoided = ["c1", "jitter spreads the retries of many clients over the wait", "bread is baked in an oven"]
     brief = write("retries", CLAIMS, sources(), avoid=avoided)
@@ -174,6 +191,7 @@ def test_a_good_brief_has_no_problems() -> None:
         "length": 1.0,
         "support": None,
         "problems": [],
+        "constraints": [],
         "words": 28,
         "statements": 3,
         "missing_themes": [],
@@ -203,6 +221,13 @@ def test_each_fault_lowers_its_own_figure_and_is_said() -> None:
         f"“{doubles}” repeats “{doubles}”: keep one of them.",
         f"The brief has {result['words']} words; at most 20 are wanted: cut {result['words'] - 20}.",
         "Citation 4 (“nothing of the kind stands there”): the quote is not in the source.",
+    ]
+    assert [(entry["rule"], entry["value"]) for entry in result["constraints"]] == [
+        ("cover", "email alerts"),
+        ("cover", "jitter"),
+        ("cite_all", None),
+        ("avoid", doubles),
+        ("max_words", 20),
     ]
 
 

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.library_sources import RETRIES, source, sources
 
-from airflow_agentic.agents.library.citations import check
+from airflow_agentic.agents.library.citations import check, verify_source
 from airflow_agentic.agents.library.claims import extract
 from airflow_agentic.agents.library.prose.matching import Folded, find
 from airflow_agentic.errors import FinalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DOUBLES = "With exponential backoff the retry delay doubles after each attempt."
 
@@ -130,6 +134,35 @@ def test_a_near_miss_is_shown() -> None:
         "problems"
     ]
     assert "What comes closest is “The number of retries is 0 unless it is set.”" in problem
+
+
+def verify(path: Path, *quotes: str) -> dict[str, Any]:
+    citations = [{"number": number, "claim": "", "quote": quote} for number, quote in enumerate(quotes, 4)]
+    return asyncio.run(verify_source(str(path), citations))
+
+
+@pytest.fixture
+def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIRFLOW__AGENTIC__SOURCE_ROOTS", str(tmp_path))
+    path = tmp_path / "retries.md"
+    path.write_text(RETRIES)
+    return path
+
+
+def test_a_source_that_holds(document: Path) -> None:
+    found = verify(document, DOUBLES, "The number of retries is 0 unless it is set.")
+    assert found == {"uri": str(document), "title": "Retries", "checked": 2}
+
+
+def test_a_source_with_one_false_quote_fails_and_says_which(document: Path) -> None:
+    with pytest.raises(FinalError, match=r"^Citation 5 .*numbers are not the source's \(0, 3\)") as failed:
+        verify(document, DOUBLES, "The number of retries is 3 unless it is set.")
+    assert failed.value.kind == "not_accepted"
+
+
+def test_a_source_that_is_gone_fails(document: Path) -> None:
+    with pytest.raises(FinalError, match=r"^.*gone\.md can't be read: there is no such file\.$"):
+        verify(document.with_name("gone.md"), DOUBLES)
 
 
 def test_nothing_to_check() -> None:

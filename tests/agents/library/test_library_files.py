@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_agentic.agents.library.reading import files
-from airflow_agentic.agents.library.sources import load
+from airflow_agentic.agents.library.sources import folder, load
 from airflow_agentic.errors import FinalError
 
 if TYPE_CHECKING:
@@ -96,6 +96,18 @@ def test_a_folder_gives_its_documents_in_a_fixed_order_and_says_what_it_left_out
         "./out.md": "it is a link that leads out of [agentic] source_roots",
     }
     assert SECRET not in str(result)
+
+
+def test_a_folders_documents_can_be_listed_without_reading_them(root: Path) -> None:
+    (root / "deep").mkdir()
+    for name in ("b.md", "a.txt", "deep/c.rst", "picture.png", ".hidden.md"):
+        (root / name).write_bytes(b"\xff")
+    assert folder(".") == {"documents": ["./a.txt", "./b.md", "./deep/c.rst"], "skipped": []}
+    assert folder("deep/")["documents"] == ["deep/c.rst"]
+    with pytest.raises(FinalError, match="There is no folder 'nowhere'"):
+        folder("nowhere")
+    with pytest.raises(FinalError, match="not below"):
+        folder("..")
 
 
 def test_a_folder_with_too_many_documents_is_refused(root: Path) -> None:
