@@ -102,7 +102,7 @@ def test_a_folders_documents_can_be_listed_without_reading_them(root: Path) -> N
     (root / "deep").mkdir()
     for name in ("b.md", "a.txt", "deep/c.rst", "picture.png", ".hidden.md"):
         (root / name).write_bytes(b"\xff")
-    assert folder(".") == {"documents": ["./a.txt", "./b.md", "./deep/c.rst"], "skipped": []}
+    assert folder(".") == {"documents": ["./a.txt", "./b.md", "./deep/c.rst", "./notes.md"], "skipped": []}
     assert folder("deep/")["documents"] == ["deep/c.rst"]
     with pytest.raises(FinalError, match="There is no folder 'nowhere'"):
         folder("nowhere")
