@@ -21,18 +21,20 @@ from airflow_agentic.operators.base import PlannedOperator, map_index, now
 from airflow_agentic.operators.mapped import mapped
 from airflow_agentic.operators.people import (
     SUBMIT,
-    AnswerError,
+    Answer,
     PeopleError,
     Question,
     StaleQuestionError,
-    UnansweredError,
-    checked_fields,
+    answer_of,
     default_of,
     options_of,
     params_of,
 )
+from airflow_agentic.operators.recovery import recovering
 from airflow_agentic.operators.scope import build_scope
-from airflow_agentic.operators.xcom import push_output, push_provenance, unwrapped
+from airflow_agentic.operators.xcom import push_error, push_output, push_provenance, unwrapped
+from airflow_agentic.trace.mask import masked
+from airflow_agentic.trace.record import AnswerRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +45,11 @@ if TYPE_CHECKING:
     from airflow_agentic.operators.scope import Scope
     from airflow_agentic.planning.plan import PlannedTask
 
+#: What Airflow is given of a question, beside its fields.
+_REQUEST = ("subject", "body", "options", "defaults", "multiple", "assigned_users")
+#: What people see of it, and Airflow keeps when the task is cleared.
+_SHOWN = ("subject", "body", "options", "params", "assigned_users")
+
 
 class HumanOperator(PlannedOperator, HITLOperator):
     """A task that asks people."""
@@ -52,7 +59,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
 
     #: told when the stage starts to wait
     notifications: Sequence[Callable[[Context], None]] = ()
-    #: the entry of the list, in a fan-out: ``{"index", "item"}``
+    #: in a fan-out, the entry of the list
     given: Any = None
 
     @classmethod
@@ -65,12 +72,23 @@ class HumanOperator(PlannedOperator, HITLOperator):
         :param over: the task that leaves the list, each entry ``{"index", "item"}``.
         :param max_parallel: questions that may be open at once; null for all.
         """
-        settings = {**cls.settings(planned), "max_active_tis_per_dagrun": max_parallel}
+        settings = {
+            **cls.settings(planned),
+            "max_active_tis_per_dagrun": max_parallel,
+            "map_index_template": "{{ task.item_name }}",
+        }
         return mapped(cls, planned.task_id, over=over, settings=settings, planned=planned, digest=digest, **own)
 
     def __init__(self, **kwargs: Any) -> None:
         # The question is rendered when it is asked.
         super().__init__(subject="", options=[SUBMIT], **kwargs)
+
+    @property
+    def item_name(self) -> str:
+        """What Airflow's UI calls the mapped task."""
+        from airflow_agentic.operators.item import name_of
+
+        return name_of([unwrapped(self.given)])
 
     def work(self, context: Context) -> None:
         """
@@ -78,14 +96,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
 
         :raises TaskAwaitingInput: Airflow's signal to wait; no error.
         """
-        from airflow.sdk.exceptions import TaskAwaitingInput
-
-        scope = build_scope(context, self.planned)
-        self.check_when(scope)
-        question = self._question(scope)
-        self._show(question, context["ti"])
-        self._notify(context)
-        raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asdict(question)}, timeout=self.response_timeout)
+        self._recovering(context, partial(self._ask, context))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> None:
         """Go on after the wait; a failure is told as any other."""
@@ -99,26 +110,42 @@ class HumanOperator(PlannedOperator, HITLOperator):
         :param asked: the question.
         :raises PeopleError: there is no answer, or none that was asked for.
         """
-        question = Question.from_data(asked)
-        fields: dict[str, Any] = {}
-        choice = None
-        try:
-            choice = self._choice(event, question)
-            fields = self._fields(event)
-        except PeopleError as error:
-            self._record(context, question, event, choice=choice, fields=fields, error=error)
-            raise
-        record = self._record(context, question, event, choice=choice, fields=fields)
-        answered = {"by": _name(event.get("responded_by_user")), "timed_out": _is_timed_out(event)}
-        ti = context["ti"]
-        push_provenance(ti, attempt=None, record=record, model=None, agent=None)
-        push_output(ti, {"choice": choice, **fields, **answered})
+        self._recovering(context, partial(self._finish, context, event, Question.from_data(asked)))
+
+    def tell_failure(self, context: Context, error: Exception) -> None:
+        """In a fan-out, the reason is for the task that gathers the answers."""
+        if self.given is not None:
+            kind = getattr(error, "kind", "failed")
+            push_error(context["ti"], stage=self.planned.stage, kind=kind, message=masked(str(error)))
+        super().tell_failure(context, error)
+
+    def _recovering(self, context: Context, work: Callable[[], None]) -> None:
+        recovering(self, context, work, lambda: self._scope(context).values)
+
+    def _ask(self, context: Context) -> None:
+        from airflow.sdk.exceptions import TaskAwaitingInput
+
+        scope = self._scope(context)
+        self.check_when(scope)
+        question = self._question(scope)
+        self._show(question, context["ti"])
+        self._notify(context)
+        raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asdict(question)}, timeout=self.response_timeout)
+
+    def _finish(self, context: Context, event: Mapping[str, Any], question: Question) -> None:
+        answer = answer_of(self.planned.stage, self.planned.config, event)
+        record = self._record(context, question, answer)
+        if answer.error is not None:
+            raise answer.error
+        where = {"round": self.planned.round} if self.planned.rounds else {}
+        push_provenance(context["ti"], attempt=None, record=record, model=None, agent=None, **where)
+        push_output(context["ti"], answer.output)
 
     def _scope(self, context: Context) -> Scope:
-        scope = build_scope(context, self.planned.reads, self.planned.guarded)
-        item = self._item()
-        own = {} if item is None else {"item": item["value"], "index": item["index"]}
-        return replace(scope, values={**scope.values, **own})
+        scope = build_scope(context, self.planned)
+        if self.given is None:
+            return scope
+        return replace(scope, values={**scope.values, **unwrapped(self.given)})
 
     def _question(self, scope: Scope) -> Question:
         own = self.planned.config
@@ -146,12 +173,10 @@ class HumanOperator(PlannedOperator, HITLOperator):
 
         with self.locating("assignees"):
             rendered = render(self.planned.config["assignees"], scope.values)
-            named = [name for part in rendered for name in (part if isinstance(part, list) else [part])]
-            assignees = tuple(to_text(name).strip() for name in named)
-        if rendered and not all(assignees):
-            raise PeopleError(
-                f"Stage {self.planned.stage!r}, assignees: one of them is empty, so everybody could answer."
-            )
+        named = [name for part in rendered for name in (part if isinstance(part, list) else [part])]
+        assignees = tuple(to_text(name).strip() for name in named)
+        if self.planned.config["assignees"] and not (assignees and all(assignees)):
+            raise PeopleError(f"Stage {self.planned.stage!r}, assignees: nobody is named, so everybody could answer.")
         return assignees
 
     def _show(self, question: Question, ti: Any) -> None:
@@ -164,23 +189,21 @@ class HumanOperator(PlannedOperator, HITLOperator):
         from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
-        fields = params_of(self.planned.config["fields"])
-        # Where the operator it is one of, and notifiers that make links, look for them.
+        # As the operator's own attributes: there, notifiers find what a link to the question is made of.
         self.subject, self.body, self.options = question.subject, question.body, list(question.options)
         self.defaults = None if question.default is None else [question.default]
-        self.params = ParamsDict(
-            {name: Param(field.pop("value"), source="task", **field) for name, field in fields.items()}
-        )
+        fields = params_of(self.planned.config["fields"])
+        self.params = ParamsDict({name: Param(source="task", **field) for name, field in fields.items()})
         self.assigned_users = [{"id": name, "name": name} for name in question.assignees]
         self.response_timeout = timedelta(seconds=self.planned.config["timeout"])
-        asked = {"ti_id": ti.id, **{name: getattr(self, name) for name in _REQUEST}}
-        wanted = CreateHITLDetailPayload.model_validate({**asked, "params": self.serialized_params})
+        request = {"ti_id": ti.id, **{name: getattr(self, name) for name in _REQUEST}}
+        wanted = CreateHITLDetailPayload.model_validate({**request, "params": self.serialized_params})
         shown = SUPERVISOR_COMMS.send(wanted)
-        different = [name for name in _COMPARED if _plain(getattr(shown, name)) != _plain(getattr(wanted, name))]
-        if different:
+        stale = [name for name in _SHOWN if _comparable(getattr(shown, name)) != _comparable(getattr(wanted, name))]
+        if stale:
             raise StaleQuestionError(
-                f"Stage {self.planned.stage!r} can't be asked again with another {' and '.join(different)}: Airflow "
-                "shows the question of the earlier try, and nobody should answer what isn't asked. Start a new run."
+                f"Stage {self.planned.stage!r} can't be asked again with another {' and '.join(stale)}: Airflow keeps "
+                "showing the question of the earlier try, and nobody should answer what isn't asked. Start a new run."
             )
 
     def _notify(self, context: Context) -> None:
@@ -191,38 +214,9 @@ class HumanOperator(PlannedOperator, HITLOperator):
             except Exception:
                 self.log.exception("The notifier %s failed", getattr(notification, "__name__", notification))
 
-    def _choice(self, event: Mapping[str, Any], question: Question) -> str:
-        if "error" in event:
-            waited = timedelta(seconds=self.planned.config["timeout"])
-            if event.get("error_type") == "timeout":
-                raise UnansweredError(f"Stage {self.planned.stage!r} was not answered within {waited}.")
-            raise AnswerError(f"Stage {self.planned.stage!r} got no answer: {event['error']}")
-        chosen = list(event["chosen_options"])
-        if len(chosen) != 1 or chosen[0] not in question.options:
-            shown = ", ".join(question.options)
-            raise AnswerError(f"Stage {self.planned.stage!r} was answered with {chosen}; its options are {shown}.")
-        return str(chosen[0])
-
-    def _fields(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return checked_fields(self.planned.config["fields"], event.get("params_input") or {})
-        except AnswerError as error:
-            raise AnswerError(f"The answer to stage {self.planned.stage!r} can't be used: {error}.") from None
-
-    def _record(
-        self,
-        context: Context,
-        question: Question,
-        event: Mapping[str, Any],
-        *,
-        choice: str | None,
-        fields: Mapping[str, Any],
-        error: PeopleError | None = None,
-    ) -> str:
-        from airflow_agentic.trace.mask import masked
-        from airflow_agentic.trace.record import AnswerRecord
-
-        ti, by = context["ti"], event.get("responded_by_user")
+    def _record(self, context: Context, question: Question, answer: Answer) -> str:
+        ti = context["ti"]
+        error = answer.error
         return self.write_record(
             AnswerRecord(
                 run=self.run_key(context),
@@ -237,11 +231,11 @@ class HumanOperator(PlannedOperator, HITLOperator):
                 options=question.options,
                 assignees=question.assignees,
                 asked=question.asked,
-                answered=_iso(event.get("responded_at")),
-                by=dict(by) if by else None,
-                choice=choice,
-                fields=masked(dict(fields)),
-                timed_out=_is_timed_out(event),
+                answered=answer.at or now(),
+                by=answer.by,
+                choice=answer.choice,
+                fields=masked(answer.fields),
+                timed_out=answer.timed_out,
                 error=None if error is None else {"kind": error.kind, "message": masked(str(error))},
             )
         )
@@ -250,30 +244,12 @@ class HumanOperator(PlannedOperator, HITLOperator):
         """The item, as records have it."""
         if self.given is None:
             return None
-        return {"index": self.given["index"], "value": unwrapped(self.given["item"])}
+        entry = unwrapped(self.given)
+        return {"index": entry["index"], "value": masked(entry["item"])}
 
 
-#: What Airflow is given, beside the fields.
-_REQUEST = ("subject", "body", "options", "defaults", "multiple", "assigned_users")
-#: What people see of it, and Airflow keeps when the task is cleared.
-_COMPARED = ("subject", "body", "options", "params", "assigned_users")
-
-
-def _plain(value: Any) -> Any:
-    """Comparable: lists of models as lists of mappings, nothing as null."""
+def _comparable(value: Any) -> Any:
+    """Lists of models as lists of mappings, nothing as null."""
     if isinstance(value, list):
-        return [part if isinstance(part, (str, dict)) else part.model_dump() for part in value] or None
+        return [part if isinstance(part, str) else part.model_dump() for part in value] or None
     return value or None
-
-
-def _is_timed_out(event: Mapping[str, Any]) -> bool:
-    return bool(event.get("timedout")) or event.get("error_type") == "timeout"
-
-
-def _name(user: Mapping[str, Any] | None) -> str | None:
-    return (user.get("name") or user["id"]) if user else None
-
-
-def _iso(date: Any) -> str:
-    """When it was answered; a task that nobody answered goes on when the time is up, which is now."""
-    return date.isoformat() if date else now()

@@ -8,6 +8,7 @@ through its REST API, on a terminal. So it stands here, without Airflow.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import AgenticError
@@ -74,6 +75,68 @@ class Question:
         return cls(**{**data, **lists})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """
+    What became of a question.
+
+    :param choice: the option; null when there is none to go on with.
+    :param fields: name → value, defaults included.
+    :param by: who answered, ``id`` and ``name`` as Airflow knows them; null when nobody did.
+    :param at: ISO 8601; null when nobody answered.
+    :param error: why there is nothing to go on with; null when there is.
+    """
+
+    choice: str | None
+    fields: dict[str, Any]
+    by: dict[str, str] | None
+    timed_out: bool
+    at: str | None
+    error: PeopleError | None = None
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """The stage's output."""
+        by = (self.by.get("name") or self.by["id"]) if self.by else None
+        return {"choice": self.choice, **self.fields, "by": by, "timed_out": self.timed_out}
+
+
+def answer_of(stage: str, config: Mapping[str, Any], event: Mapping[str, Any]) -> Answer:
+    """
+    The answer that Airflow tells.
+
+    :param config: the stage's, as in a plan.
+    :param event: ``chosen_options``, ``params_input``, ``responded_by_user``, ``responded_at`` and ``timedout``; or
+        ``error`` and ``error_type``.
+    """
+    choice, fields, error = None, {}, None
+    try:
+        choice = _choice(stage, config, event)
+        fields = checked_fields(config["fields"], event.get("params_input") or {})
+    except PeopleError as caught:
+        error = caught
+    by, at = event.get("responded_by_user"), event.get("responded_at")
+    return Answer(
+        choice=choice,
+        fields=fields,
+        by=dict(by) if by else None,
+        timed_out=bool(event.get("timedout")) or event.get("error_type") == "timeout",
+        at=at.isoformat() if at else None,
+        error=error,
+    )
+
+
+def _choice(stage: str, config: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+    if event.get("error_type") == "timeout":
+        raise UnansweredError(f"Stage {stage!r} was not answered within {timedelta(seconds=config['timeout'])}.")
+    if "error" in event:
+        raise AnswerError(f"Stage {stage!r} got no answer: {event['error']}")
+    chosen, options = list(event["chosen_options"]), options_of(config["options"])
+    if len(chosen) != 1 or chosen[0] not in options:
+        raise AnswerError(f"Stage {stage!r} was answered with {chosen}; its options are {', '.join(options)}.")
+    return str(chosen[0])
+
+
 def options_of(options: Sequence[str]) -> tuple[str, ...]:
     """The buttons of a question."""
     return tuple(options) or (SUBMIT,)
@@ -86,13 +149,13 @@ def default_of(on_timeout: str) -> str | None:
 
 def params_of(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """
-    Fields as Airflow's forms take them.
+    Fields as arguments of Airflow's ``Param``, which its forms are made of.
 
     :param fields: name → JSON Schema with ``default`` and perhaps ``description``.
     """
     return {
         name: {
-            "value": field.get("default"),
+            "default": field.get("default"),
             "description": field.get("description"),
             "schema": {key: value for key, value in field.items() if key not in ("default", "description")},
         }
