@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TemplateError
+from airflow_agentic.template.reader import Reader
 from airflow_agentic.template.source import read_source, to_data
-from airflow_agentic.template.structure import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,28 +15,29 @@ if TYPE_CHECKING:
 
 
 def read_includes(
-    reader: Reader, names: list[str], path: Path, root: Path
-) -> tuple[dict[str, str], dict[str, tuple[Reader, Any]]]:
+    reader: Reader, names: list[str], path: Path, root: Path, files: dict[str, str]
+) -> dict[str, tuple[Reader, Any]]:
     """
-    The included files' texts by name, and their agents' data by name, each with the reader of its file.
+    The included files' agents' data by name, each with the reader of its file.
 
     :param path: of the template, which the names are relative to.
     :param root: the folder that they can't leave, by links either.
+    :param files: where the files' texts go, by name.
     """
-    files: dict[str, str] = {}
     agents: dict[str, tuple[Reader, Any]] = {}
     for index, name in enumerate(names):
         loc: Loc = ("include", index)
-        if not _is_inside(path.parent / name, root):
+        if not is_inside(path.parent / name, root):
             reader.error("AGT212", f"'{name}' lies outside of the templates' folder", loc)
-        elif name in files:
+        elif name in names[:index]:
             reader.error("AGT212", f"'{name}' is included twice", loc)
         else:
             _read_include(reader, name, path.parent / name, loc, files, agents)
-    return files, agents
+    return agents
 
 
-def _is_inside(path: Path, root: Path) -> bool:
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a file lies in a folder, links followed."""
     try:
         return path.resolve().is_relative_to(root.resolve())
     except ValueError:

@@ -11,8 +11,8 @@ from airflow_agentic.template.output import ShorthandError, schema_error, to_sch
 from airflow_agentic.template.template import Input
 
 if TYPE_CHECKING:
+    from airflow_agentic.template.reader import Reader
     from airflow_agentic.template.source import Loc
-    from airflow_agentic.template.structure import Reader
 
 #: What JSON Schema (2020-12) and Airflow's trigger form know.
 _SCHEMA_KEYS = frozenset(
@@ -44,19 +44,23 @@ _SIMPLE_KEYS: dict[str, Any] = {
 _PYTHON: dict[str, Any] = {"string": str, "number": _NUMBER, "integer": int, "boolean": bool}
 
 
-def read_inputs(reader: Reader, data: Any) -> dict[str, Input]:
-    """All inputs by name; what is wrong is kept by the reader."""
+def read_inputs(reader: Reader, data: Any, loc: Loc = ("inputs",), what: str = "an input") -> dict[str, Input]:
+    """
+    All inputs by name; what is wrong is kept by the reader.
+
+    :param what: they are, for people.
+    """
     inputs = {}
-    for name, spec in reader.mapping(data, ("inputs",)).items():
-        loc: Loc = ("inputs", name)
+    for name, spec in reader.mapping(data, loc).items():
         if not re.match(models.NAME, name):
-            reader.error("AGT205", f"'{name}' can't be an input's name: letters, digits and _ only", loc, key=True)
+            message = f"'{name}' can't be {what}'s name: letters, digits and _ only"
+            reader.error("AGT205", message, (*loc, name), key=True)
             continue
-        inputs[name] = _read_input(reader, name, spec, loc)
+        inputs[name] = _read_input(reader, name, spec, (*loc, name), what)
     return inputs
 
 
-def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
+def _read_input(reader: Reader, name: str, spec: Any, loc: Loc, what: str) -> Input:
     if not _is_schema(spec):
         try:
             return Input(name=name, schema=_text_or(to_schema(spec, closed=False)), required=True)
@@ -71,7 +75,10 @@ def _read_input(reader: Reader, name: str, spec: Any, loc: Loc) -> Input:
     if not _valid_schema(reader, schema, loc):
         schema = {}
     elif "default" in spec:
-        _check_default(reader, schema, spec["default"], (*loc, "default"))
+        why = unfit(schema, spec["default"])
+        if why is not None:
+            word = what.rpartition(" ")[2]
+            reader.error("AGT222", f"the default doesn't fit the {word}: {why}", (*loc, "default"))
     description = spec.get("description")
     return Input(
         name=name,
@@ -121,13 +128,12 @@ def _is_simple(schema: dict[str, Any]) -> bool:
     return schema["type"] in _PYTHON and all(right) and schema.get("minLength", 0) >= 0
 
 
-def _check_default(reader: Reader, schema: dict[str, Any], value: Any, loc: Loc) -> None:
-    if _is_simple(schema) and _fits(_PYTHON[schema["type"]], schema, value):
-        return
+def unfit(schema: dict[str, Any], value: Any) -> str | None:
+    """Why a value doesn't fit a schema, or None; jsonschema is asked only where it has to be."""
+    if not schema or (_is_simple(schema) and _fits(_PYTHON[schema["type"]], schema, value)):
+        return None
     error = validation_error(schema, value)
-    if error is not None:
-        error = error.removeprefix("$: ")
-        reader.error("AGT222", f"the default doesn't fit the input: {error}", loc)
+    return None if error is None else error.removeprefix("$: ")
 
 
 def _fits(kind: Any, schema: dict[str, Any], value: Any) -> bool:

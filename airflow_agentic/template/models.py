@@ -62,7 +62,23 @@ def _agent(value: Any) -> Any:
 AgentRef = Annotated[str | Mapping, BeforeValidator(_agent)]
 
 
+def _pipeline(value: Any) -> Any:
+    if not isinstance(value, (str, dict)):
+        raise ValueError("write a template's name, or stages and output in place")
+    return value
+
+
+#: A template's name, or a pipeline written in place.
+PipelineRef = Annotated[str | Mapping, BeforeValidator(_pipeline)]
+
+
 PERCENT = r"^(100|\d{1,2})(\.\d+)?%$"
+
+
+def _items_per_task(value: Any) -> Any:
+    if value != "auto" and not (type(value) is int and value >= 1):
+        raise ValueError("write auto, or a number of items")
+    return value
 
 
 def _tolerance(value: Any) -> Any:
@@ -83,6 +99,13 @@ Tolerance = Annotated[
     int | str,
     BeforeValidator(_tolerance),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": PERCENT}]}),
+]
+
+
+ItemsPerTask = Annotated[
+    int | str,
+    BeforeValidator(_items_per_task),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
 ]
 
 
@@ -235,7 +258,7 @@ class FanOut(Model):
     max_items: int | None = Field(default=None, ge=1, description="more items fail the stage before any of them")
     max_parallel: int | None = Field(default=None, ge=1, description="items at work at once in this stage of this run")
     tolerate: Tolerance | None = Field(default=None, description="items that may fail, a number or a share")
-    items_per_task: Literal["auto"] | Annotated[int, Field(ge=1)] | None = None
+    items_per_task: ItemsPerTask | None = None
 
 
 class Defaults(Settings, FanOut):
@@ -248,7 +271,7 @@ class Defaults(Settings, FanOut):
 
 
 class Flow(Model):
-    """When a stage runs, and where the run goes next; ``routes`` and ``on_error`` hold one model each, by their kind."""
+    """When a stage runs, and where the run goes next; ``routes`` and ``on_error`` are read by their kind."""
 
     description: str | None = None
     needs: Names = Field(default_factory=list)
@@ -318,7 +341,7 @@ class InnerPipeline(Model):
 class PipelineStage(Flow, Repeated):
     """A stage that is a pipeline of its own: a template's name, or stages written in place."""
 
-    pipeline: str | Mapping
+    pipeline: PipelineRef
     input: Mapping | None = None
 
 

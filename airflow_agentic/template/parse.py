@@ -9,28 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TemplateError
 from airflow_agentic.template import models, unsupported
-from airflow_agentic.template.checks import Checking, run_checks
+from airflow_agentic.template.agents import add_agent
+from airflow_agentic.template.checks import Checking, run_checks, run_inner_checks
 from airflow_agentic.template.includes import read_includes
 from airflow_agentic.template.inputs import read_inputs
-from airflow_agentic.template.output import ShorthandError, schema_error, to_schema
-from airflow_agentic.template.problems import in_order
+from airflow_agentic.template.problems import Problems, in_order
+from airflow_agentic.template.reader import Reader
 from airflow_agentic.template.source import Source, parse_source, read_source, to_data
-from airflow_agentic.template.structure import (
-    Reader,
-    check_name,
-    read_agent,
-    read_artifacts,
-    read_schedule,
-    read_stage,
+from airflow_agentic.template.stages import Loading, Scope, read_stages
+from airflow_agentic.template.structure import read_artifacts, read_schedule
+from airflow_agentic.template.template import Agent, Template
+from airflow_agentic.template.texts import (
+    Analysis,
+    TextKey,
+    agent_texts,
+    analyse_text,
+    output_texts,
+    result_texts,
+    stage_texts,
 )
-from airflow_agentic.template.template import Agent, Stage, Template
-from airflow_agentic.template.texts import agent_texts, analyse_text, result_texts, stage_texts
 
 if TYPE_CHECKING:
-    from airflow_agentic.template.problems import Problem
     from airflow_agentic.template.references import Reference
     from airflow_agentic.template.source import Loc
-    from airflow_agentic.template.texts import Analysis, TextKey
+    from airflow_agentic.template.template import Recovery
 
 
 def load_template(path: str | Path, *, root: str | Path | None = None) -> Template:
@@ -56,77 +58,88 @@ def load_text(text: str, path: str | Path) -> Template:
 
 def _read(source: Source, path: Path, root: Path) -> Template:
     data, problems = to_data(source)
-    template = _structure(source, data, path, root, problems)
+    loading = Loading(root=root, problems=problems)
+    template = read_body(source, data, path, loading)
     if template is None:
         raise TemplateError(in_order(problems))
-    texts = [(key, analyse_text(key)) for key in _texts(template)]
-    template = replace(template, **_reads(template, texts))
-    run_checks(Checking(template, texts, problems))
+    sound = _is_sound(template, loading)
+    keys = [*_own_texts(template), *result_texts(template.spec, template.artifacts, source)]
+    template, texts = _with_reads(template, keys)
+    run_checks(Checking(template, texts, problems, sound))
     if any(problem.severity == "error" for problem in problems):
         raise TemplateError(in_order(problems))
     return replace(template, warnings=tuple(in_order(problems))) if problems else template
 
 
-def _reads(template: Template, texts: list[tuple[TextKey, Analysis]]) -> dict[str, Any]:
-    """What the texts of each owner read of the names that a run gives a value to, and of a stage each of its keys."""
-    names = {*template.stages, "artifact", "feedback", "error"}
-    reads: dict[str, list[Reference]] = {}
-    part_reads: dict[str, dict[str, list[Reference]]] = {}
-    for key, analysis in texts:
-        if key.owner not in reads:
-            reads[key.owner] = []
-        found = [reference for reference in analysis.references if key.stages and reference.name in names]
-        reads[key.owner] += found
-        stage = template.stages.get(key.owner)
-        if stage is not None and found:
-            part_reads.setdefault(key.owner, {}).setdefault(str(key.loc[len(stage.loc)]), []).extend(found)
-    return {
-        "reads": {owner: tuple(found) for owner, found in reads.items()},
-        "part_reads": {
-            owner: {part: tuple(found) for part, found in parts.items()} for owner, parts in part_reads.items()
-        },
-    }
+def read_body(
+    source: Source, data: Any, path: Path, loading: Loading, *, open_: tuple[Path, ...] = (), depth: int = 0
+) -> Template | None:
+    """
+    One file's template as models. None when there is nothing to go on with; the problems are kept either way.
 
-
-def _structure(source: Source, data: Any, path: Path, root: Path, problems: list[Problem]) -> Template | None:
-    """The template as models. None when there is nothing to go on with; the problems are kept either way."""
-    reader = Reader(source, problems)
+    :param open_: the files around it, for which it is a pipeline.
+    :param depth: how many pipelines are around it.
+    """
+    reader = Reader(source, loading.problems)
     if not isinstance(data, dict):
         reader.error("AGT201", "a template is a mapping with version: and stages:", ())
         return None
     data = {key: value for key, value in data.items() if not key.startswith("x-")}
     data = reader.refuse_unsupported(data, unsupported.TOP_LEVEL, ())
-    for key in ("defaults", "notify"):
-        if isinstance(data.get(key), dict):
-            keys = unsupported.STAGE if key == "defaults" else unsupported.NOTIFY
-            data = {**data, key: reader.refuse_unsupported(data[key], keys, (key,))}
+    if isinstance(data.get("defaults"), dict):
+        data["defaults"] = reader.refuse_unsupported(data["defaults"], unsupported.STAGE, ("defaults",))
     spec = reader.model(models.TemplateModel, data, (), version=1, stages={}) or _empty_spec()
     stage_data = reader.mapping(data.get("stages"), ("stages",))
     if data.get("stages") == {}:
         reader.error("AGT207", "a template has at least one stage", ("stages",))
-    files, agent_data = read_includes(reader, spec.include, path, root)
-    for name, value in reader.mapping(data.get("agents"), ("agents",)).items():
-        if name in agent_data:
-            other = agent_data[name][0].source.path
-            message = f"the agent '{name}' is also defined in {other}"
-            reader.error("AGT211", message, ("agents", name), "rename one of them", key=True)
-            continue
-        agent_data[name] = reader, value
-    agents: dict[str, Agent] = {}
-    for name, (its_reader, value) in agent_data.items():
-        _add_agent(its_reader, agents, name, value, ("agents", name))
-    stages = _stages(reader, stage_data, spec.defaults, agents)
+    scope = Scope(
+        reader=reader,
+        loading=loading,
+        name=_name(reader, data, spec, path),
+        path=path,
+        agents=_agents(reader, data, spec, path, loading),
+        defaults=spec.defaults,
+        open=open_ or (path.absolute(),),
+        depth=depth,
+    )
+    if "on_error" in (data.get("defaults") or ()):
+        scope = replace(scope, recoveries=_default_recoveries(scope, tuple(stage_data)))
     return Template(
         source=source,
-        name=_name(reader, data, spec, path),
+        name=scope.name,
         spec=spec,
         schedule=read_schedule(reader, spec.schedule),
         inputs=read_inputs(reader, data.get("inputs")),
-        agents=agents,
-        stages=stages,
+        agents=scope.agents,
+        stages=read_stages(scope, stage_data, ("stages",)),
         artifacts=read_artifacts(reader, spec.artifact),
-        files=files,
+        files=loading.files,
     )
+
+
+def _agents(
+    reader: Reader, data: dict[str, Any], spec: models.TemplateModel, path: Path, loading: Loading
+) -> dict[str, Agent]:
+    """The agents of a file and of those that it includes."""
+    found = read_includes(reader, spec.include, path, loading.root, loading.files)
+    for name, value in reader.mapping(data.get("agents"), ("agents",)).items():
+        if name in found:
+            other = found[name][0].source.path
+            message = f"the agent '{name}' is also defined in {other}"
+            reader.error("AGT211", message, ("agents", name), "rename one of them", key=True)
+            continue
+        found[name] = reader, value
+    agents: dict[str, Agent] = {}
+    for name, (its_reader, value) in found.items():
+        add_agent(its_reader, agents, name, value, ("agents", name))
+    return agents
+
+
+def _default_recoveries(scope: Scope, stages: tuple[str, ...]) -> tuple[Recovery, ...]:
+    from airflow_agentic.template.control import Targets, read_recoveries
+
+    targets = Targets(reader=scope.reader, stage="", stages=stages)
+    return read_recoveries(targets, scope.defaults.on_error, ("defaults", "on_error"), scope.agents, "defaults__backup")
 
 
 def _name(reader: Reader, data: dict[str, Any], spec: models.TemplateModel, path: Path) -> str:
@@ -143,64 +156,55 @@ def _empty_spec() -> models.TemplateModel:
     return models.TemplateModel(version=1, stages={})
 
 
-def _stages(
-    reader: Reader, data: dict[str, Any], defaults: models.Defaults, agents: dict[str, Agent]
-) -> dict[str, Stage]:
-    """All stages; agents written in place join the others under the stage's name."""
-    stages = {}
-    for name, value in data.items():
-        loc: Loc = ("stages", name)
-        check_name(reader, name, loc)
-        spec = read_stage(reader, value, loc, defaults.agent is not None)
-        if spec is None:
-            # It stays known, so that what reads it isn't blamed for its problems.
-            spec = models.AgentStage(agent={})
-        agent = None
-        if isinstance(spec, models.AgentStage):
-            agent = spec.agent if isinstance(spec.agent, str) else defaults.agent
-            if isinstance(spec.agent, dict):
-                agent = f"{name}__agent" if name in agents else name
-                if agent in agents:
-                    message = f"the agent '{agent}' has the name of the one written in place in stage '{name}'"
-                    reader.error("AGT211", message, (*loc, "agent"), "rename the other one", key=True)
-                elif spec.agent:
-                    _add_agent(reader, agents, agent, spec.agent, (*loc, "agent"))
-        stages[name] = Stage(name=name, spec=spec, loc=loc, agent=agent)
-    return stages
+def analysed(template: Template, loading: Loading, place: Loc) -> Template:
+    """
+    An inner pipeline with what its texts read, checked.
+
+    :param place: where it stands in its file; empty for a file of its own, whose warnings are not its user's.
+    """
+    sound = _is_sound(template, loading)
+    keys = [*(_own_texts(template) if not place else _stages_texts(template))]
+    keys += output_texts(template.spec.output, (*place, "output"), template.source)
+    template, texts = _with_reads(template, keys)
+    problems = Problems()
+    run_inner_checks(Checking(template, texts, problems, sound, in_place=bool(place)))
+    loading.problems.extend(problem for problem in problems if place or problem.severity == "error")
+    return template
 
 
-def _add_agent(reader: Reader, agents: dict[str, Agent], name: str, data: Any, loc: Loc) -> None:
-    spec = read_agent(reader, data, loc)
-    schema: dict[str, Any] | None = {}
-    if spec is not None:
-        schema = _output_schema(reader, spec, loc)
-    # One that can't be read stays known, so that the stages that name it aren't blamed for its problems.
-    agents[name] = Agent(name=name, spec=spec or models.AgentBase(), schema=schema, source=reader.source, loc=loc)
+def _own_texts(template: Template) -> list[TextKey]:
+    """The texts of the stages, and of all agents."""
+    return [*_stages_texts(template), *(key for agent in template.agents.values() for key in agent_texts(agent))]
 
 
-def _output_schema(reader: Reader, spec: models.AgentBase, loc: Loc) -> dict[str, Any] | None:
-    is_model = isinstance(spec, models.LlmAgent)
-    if spec.output is not None and spec.output_schema is not None:
-        message = "an agent has `output` or `output_schema`, not both"
-        reader.error("AGT223", message, (*loc, "output_schema"), key=True)
-    if spec.output_schema is not None:
-        error = schema_error(spec.output_schema)
-        if error is not None:
-            reader.error("AGT221", f"not a JSON Schema: {error[1]}", (*loc, "output_schema", *error[0]))
-            return {}
-        return spec.output_schema
-    if spec.output is None:
-        return None if is_model else {}
-    try:
-        return to_schema(spec.output, closed=is_model)
-    except ShorthandError as error:
-        reader.error("AGT220", error.message, (*loc, "output", *error.loc), error.hint, key=error.key)
-        return {}
+def _stages_texts(template: Template) -> list[TextKey]:
+    return [key for stage in template.stages.values() for key in stage_texts(stage, template.source)]
 
 
-def _texts(template: Template) -> list[Any]:
-    return [
-        *(key for stage in template.stages.values() for key in stage_texts(stage, template.source)),
-        *(key for agent in template.agents.values() for key in agent_texts(agent)),
-        *result_texts(template.spec, template.artifacts, template.source),
-    ]
+def _with_reads(template: Template, keys: list[TextKey]) -> tuple[Template, list[tuple[TextKey, Analysis]]]:
+    """The template with what its texts read of the names that a run gives a value to, and all texts analysed."""
+    texts = [(key, analyse_text(key)) for key in keys]
+    names = {*template.stages, "artifact", "feedback", "error"}
+    reads: dict[str, list[Reference]] = {}
+    part_reads: dict[str, dict[str, list[Reference]]] = {}
+    for key, analysis in texts:
+        if key.owner not in reads:
+            reads[key.owner] = []
+        found = [reference for reference in analysis.references if key.stages and reference.name in names]
+        if found:
+            reads[key.owner] += found
+            if key.part:
+                part_reads.setdefault(key.owner, {}).setdefault(key.part, []).extend(found)
+    template = replace(
+        template,
+        reads={owner: tuple(found) for owner, found in reads.items()},
+        part_reads={
+            owner: {part: tuple(found) for part, found in parts.items()} for owner, parts in part_reads.items()
+        },
+    )
+    return template, texts
+
+
+def _is_sound(template: Template, loading: Loading) -> bool:
+    """Whether the shape of everything could be read, so that what is missing is missing in the file."""
+    return not any(problem.path == template.source.path and problem.severity == "error" for problem in loading.problems)

@@ -28,6 +28,13 @@ _GUARDING_TESTS = ("defined", "undefined")
 _DEFAULT_FILTERS = ("default", "d")
 #: Filters whose result has the items of what they are given.
 _KEEPS_ITEMS = frozenset(("list", "sort", "reverse", "unique", "select", "reject", "selectattr", "rejectattr"))
+#: What literals are, and what filters give.
+_KINDS: dict[type, str] = {str: "text", int: "number", float: "number", bool: "boolean"}
+_FILTER_KINDS = {
+    **dict.fromkeys(("length", "count", "wordcount", "int", "float", "round", "abs", "ratio"), "number"),
+    **dict.fromkeys(("upper", "lower", "trim", "title", "capitalize", "join", "string", "tojson", "slug"), "text"),
+    **dict.fromkeys(("list", "sort", "unique"), "list"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,37 @@ class Misuse:
     known: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Operand:
+    """
+    One side of a comparison, as far as it can be known.
+
+    :param path: what is read, if it is nothing but a path.
+    :param value: the literal, if it is one.
+    :param kind: what a literal or a filter's result is: ``text``, ``number``, ``boolean``, ``list``.
+    """
+
+    path: Path | None = None
+    value: Any = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    Two values compared.
+
+    :param operator: as Jinja's syntax tree calls it: ``eq``, ``ne``, ``gt``, ``gteq``, ``lt``, ``lteq``, ``in``,
+        ``notin``.
+    :param line: in the text, from 1.
+    """
+
+    left: Operand
+    operator: str
+    right: Operand
+    line: int
+
+
 @dataclass
 class _Local:
     """A name of the text's own: the path it stands for, if that is known, and all that went into it."""
@@ -89,6 +127,7 @@ class _Walk:
     loops: int = 0
     references: list[Reference] = field(default_factory=list)
     misuses: list[Misuse] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
     #: what each ``{{ … }}`` reads, where somebody wants to know
     outputs: list[tuple[nodes.Output, int, tuple[Path, ...]]] | None = None
     locals: dict[str, _Local] = field(default_factory=dict)
@@ -99,15 +138,15 @@ def plain_read(path: str, line: int) -> Reference:
     return Reference(tuple(path.split(".")), False, False, _NOTHING, line)
 
 
-def analyse(tree: nodes.Node, *, strict: bool = True) -> tuple[list[Reference], list[Misuse]]:
+def analyse(tree: nodes.Node, *, strict: bool = True) -> tuple[list[Reference], list[Misuse], list[Comparison]]:
     """
-    All reads of a tree, and the Jinja in it that the language doesn't have.
+    All reads of a tree, the Jinja in it that the language doesn't have, and its comparisons.
 
     :param strict: the tree's value is used, and not only asked for its truth.
     """
     walk = _Walk()
     _visit(walk, tree, strict=strict, known=_NOTHING)
-    return walk.references, walk.misuses
+    return walk.references, walk.misuses, walk.comparisons
 
 
 def output_reads(tree: nodes.Template) -> list[tuple[nodes.Output, int, tuple[Path, ...]]]:
@@ -229,6 +268,31 @@ def _visit_or(walk: _Walk, node: nodes.Or, strict: bool, known: frozenset[Path])
 
 def _visit_not(walk: _Walk, node: nodes.Not, _strict: bool, known: frozenset[Path]) -> None:
     _visit(walk, node.node, strict=False, known=known)
+
+
+def _visit_compare(walk: _Walk, node: nodes.Compare, _strict: bool, known: frozenset[Path]) -> None:
+    left = node.expr
+    for operand in node.ops:
+        compared = Comparison(_operand(walk, left), operand.op, _operand(walk, operand.expr), node.lineno)
+        walk.comparisons.append(compared)
+        left = operand.expr
+    for child in node.iter_child_nodes():
+        _visit(walk, child, strict=True, known=known)
+
+
+def _operand(walk: _Walk, node: nodes.Expr) -> Operand:
+    if isinstance(node, nodes.Neg):
+        inner = _operand(walk, node.node)
+        return (
+            Operand(None, -inner.value, "number") if inner.kind == "number" and inner.value is not None else Operand()
+        )
+    if isinstance(node, nodes.Const):
+        return Operand(None, node.value, _KINDS.get(type(node.value)))
+    if isinstance(node, nodes.Filter):
+        return Operand(kind=_FILTER_KINDS.get(node.name))
+    if isinstance(node, nodes.Concat):
+        return Operand(kind="text")
+    return Operand(path_of(node, walk.locals))
 
 
 def _visit_cond(walk: _Walk, node: nodes.CondExpr, strict: bool, known: frozenset[Path]) -> None:
@@ -358,6 +422,7 @@ _VISITORS: dict[type[nodes.Node], Any] = {
     nodes.Test: _visit_test,
     nodes.And: _visit_and,
     nodes.Or: _visit_or,
+    nodes.Compare: _visit_compare,
     nodes.Not: _visit_not,
     nodes.CondExpr: _visit_cond,
     nodes.If: _visit_if,

@@ -16,16 +16,19 @@ from airflow_agentic.template.references import analyse, plain_read
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_agentic.template.references import Misuse, Reference
+    from airflow_agentic.template.references import Comparison, Misuse, Reference
     from airflow_agentic.template.source import Loc, Source
     from airflow_agentic.template.template import Agent, Stage
 
-#: What a text may name besides stages.
+#: What a text may name besides stages; ``round``, ``feedback`` and ``error`` too, where the flow gives them a value.
 STAGE_NAMES = ("inputs", "run")
+ITEM_NAMES = ("inputs", "run", "item", "index")
 AGENT_NAMES = ("input",)
-ACCEPT_NAMES = ("inputs", "run", "output")
 MERGE_NAMES = ("inputs", "run", "item")
 OUTPUT_NAMES = ("inputs", "run", "artifact")
+FLOW_NAMES = ("round", "feedback", "error")
+#: Where a text may stand that tells somebody something.
+_EVENTS = ("on_failure", "on_success", "on_escalation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,7 @@ class TextKey:
 
     :param owner: the stage that reads, or ``output``, ``artifact.0``, ``notify.on_failure``, ``agents.x``.
     :param names: what it may name, besides stages where ``stages`` holds.
+    :param part: the stage's key that it stands under; empty where it is no stage's.
     """
 
     owner: str
@@ -44,6 +48,7 @@ class TextKey:
     names: tuple[str, ...]
     stages: bool
     expression: bool = False
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,11 @@ class Analysis:
 
     references: list[Reference]
     misuses: list[Misuse]
+    comparisons: list[Comparison]
     error: ExpressionError | None = None
 
 
-NOTHING = Analysis([], [])
+NOTHING = Analysis([], [], [])
 
 
 def analyse_text(key: TextKey) -> Analysis:
@@ -65,7 +71,7 @@ def analyse_text(key: TextKey) -> Analysis:
             return NOTHING
         paths = simple_paths(key.text)
         if paths is not None:
-            return Analysis([plain_read(path, line) for path, line in paths], [])
+            return Analysis([plain_read(path, line) for path, line in paths], [], [])
     try:
         if not key.expression:
             return Analysis(*analyse(parse(key.text)))
@@ -75,31 +81,63 @@ def analyse_text(key: TextKey) -> Analysis:
         # A condition only asks whether its value holds, and what is undefined doesn't.
         return Analysis(*analyse(expression, strict=key.loc[-1] not in ("when", "accept")))
     except ExpressionError as error:
-        return Analysis([], [], error)
+        return Analysis([], [], [], error)
     except RecursionError:
-        return Analysis([], [], ExpressionError("the expression is nested too deeply", key.text[:80]))
+        return Analysis([], [], [], ExpressionError("the expression is nested too deeply", key.text[:80]))
 
 
 def stage_texts(stage: Stage, source: Source) -> Iterator[TextKey]:
     """The texts of one stage, its own prompt included, its agent's not."""
-    spec, loc = stage.spec, stage.loc
-
-    def key(part: Loc, text: str, **more: Any) -> TextKey:
-        settings = {"names": STAGE_NAMES, "stages": True, **more}
-        return TextKey(owner=stage.name, source=source, loc=(*loc, *part), text=text, **settings)
-
+    spec, loc, keys = stage.spec, stage.loc, _Keys(stage, source)
     if spec.when is not None:
-        yield key(("when",), spec.when, expression=True)
-    if isinstance(spec, models.MergeStage):
+        yield keys.expression("when", (*loc, "when"), spec.when, names=STAGE_NAMES)
+    yield from _work_texts(stage, keys)
+    if stage.for_each is not None:
+        yield keys.expression("for_each", (*loc, "for_each"), stage.for_each, names=STAGE_NAMES)
+    for route in stage.routes:
+        if route.when is not None:
+            yield keys.expression("routes", (*route.loc, "when"), route.when, names=STAGE_NAMES)
+        yield from keys.texts("routes", (*route.loc, "with"), route.with_, names=STAGE_NAMES)
+    for recovery in stage.recoveries:
+        yield from keys.texts("on_error", (*recovery.loc, "value"), recovery.value)
+
+
+def _work_texts(stage: Stage, keys: _Keys) -> Iterator[TextKey]:
+    """The texts of what a stage does, for each item if it is a fan-out."""
+    spec, loc = stage.spec, stage.loc
+    if isinstance(spec, models.AgentStage):
+        if spec.prompt is not None:
+            yield keys.text("prompt", (*loc, "prompt"), spec.prompt)
+        if spec.accept is not None:
+            yield keys.expression("accept", (*loc, "accept"), spec.accept, names=(*keys.names, "output"))
+    elif isinstance(spec, models.MergeStage):
         if spec.merge.by is not None:
-            yield key(("merge", "by"), spec.merge.by, names=MERGE_NAMES, stages=False, expression=True)
-        return
-    if spec.prompt is not None:
-        yield key(("prompt",), spec.prompt)
-    for part, text in nested(spec.input, ("input",)):
-        yield key(part, text)
-    if spec.accept is not None:
-        yield key(("accept",), spec.accept, names=ACCEPT_NAMES, expression=True)
+            place = (*loc, "merge", "by")
+            yield keys.expression("merge", place, spec.merge.by, names=MERGE_NAMES, stages=False)
+    elif isinstance(spec, models.HumanStage):
+        for part in ("ask", "body", "assignees"):
+            yield from keys.texts("human", (*loc, "human", part), getattr(spec.human, part))
+    if isinstance(spec, (models.AgentStage, models.PipelineStage)):
+        yield from keys.texts("input", (*loc, "input"), spec.input)
+
+
+class _Keys:
+    """Makes the text keys of one stage."""
+
+    def __init__(self, stage: Stage, source: Source) -> None:
+        self.names = ITEM_NAMES if stage.for_each is not None else STAGE_NAMES
+        self._stage, self._source = stage.name, source
+
+    def text(self, part: str, loc: Loc, text: str, **more: Any) -> TextKey:
+        settings = {"names": self.names, "stages": True, **more}
+        return TextKey(owner=self._stage, source=self._source, loc=loc, text=text, part=part, **settings)
+
+    def texts(self, part: str, loc: Loc, value: Any, **more: Any) -> Iterator[TextKey]:
+        for place, text in nested(value, loc):
+            yield self.text(part, place, text, **more)
+
+    def expression(self, part: str, loc: Loc, text: str, **more: Any) -> TextKey:
+        return self.text(part, loc, text, expression=True, **more)
 
 
 def agent_texts(agent: Agent) -> Iterator[TextKey]:
@@ -137,9 +175,8 @@ def result_texts(
                 names=STAGE_NAMES,
                 stages=True,
             )
-    for loc, text in nested(spec.output, ("output",)):
-        yield TextKey(owner="output", source=source, loc=loc, text=text, names=OUTPUT_NAMES, stages=True)
-    for event in ("on_failure", "on_success"):
+    yield from output_texts(spec.output, ("output",), source, OUTPUT_NAMES)
+    for event in _EVENTS:
         for index, notifier in enumerate(getattr(spec.notify, event)):
             for loc, text in nested(notifier.model_extra, ("notify", event, index)):
                 yield TextKey(
@@ -148,6 +185,14 @@ def result_texts(
     for index, notifier in enumerate(spec.deadline.notify if spec.deadline else ()):
         for loc, text in nested(notifier.model_extra, ("deadline", "notify", index)):
             yield TextKey(owner="deadline", source=source, loc=loc, text=text, names=STAGE_NAMES, stages=False)
+
+
+def output_texts(
+    output: dict[str, Any], loc: Loc, source: Source, names: tuple[str, ...] = STAGE_NAMES
+) -> Iterator[TextKey]:
+    """The texts of ``output``."""
+    for place, text in nested(output, loc):
+        yield TextKey(owner="output", source=source, loc=place, text=text, names=names, stages=True)
 
 
 def nested(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:

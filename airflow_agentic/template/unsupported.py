@@ -6,11 +6,7 @@ from typing import Any
 
 TOP_LEVEL = ("budget",)
 AGENT = ("window",)
-STAGE_KINDS = ("human", "pipeline")
-STAGE = ("routes", "for_each", "max_items", "max_parallel", "tolerate", "items_per_task", "on_error", "cache")
-NOTIFY = ("on_escalation",)
-#: Names that only exist inside what isn't supported yet.
-EXPRESSION_NAMES = ("index", "round", "feedback", "error")
+STAGE = ("cache",)
 
 
 def split(data: dict[str, Any], keys: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:

@@ -14,7 +14,7 @@ from airflow_agentic.template.references import analyse
 
 def reads(text: str) -> list[str]:
     """The reads of a text: a path, with ``?`` behind it when its name's absence is coped with."""
-    references, _ = analyse(parse(text))
+    references, *_ = analyse(parse(text))
     return [".".join(reference.path) + ("?" if reference.guarded else "") for reference in references]
 
 
@@ -112,13 +112,13 @@ def test_reads(text, expected):
 
 def test_a_condition_only_asks_whether_it_holds():
     expression = whole_expression("{{ a.x and not b and c == 1 }}")
-    references, _ = analyse(expression, strict=False)
+    references, *_ = analyse(expression, strict=False)
     found = [(".".join(reference.path), reference.guarded) for reference in references]
     assert found == [("a.x", True), ("b", True), ("c", False)]
 
 
 def test_lines_are_those_of_the_text():
-    references, misuses = analyse(parse("a\n{{ b }}\n\n{{ c | nope }}\n{% if d %}\n{{ e }}\n{% endif %}"))
+    references, misuses, _ = analyse(parse("a\n{{ b }}\n\n{{ c | nope }}\n{% if d %}\n{{ e }}\n{% endif %}"))
     assert [(reference.name, reference.line) for reference in references] == [("b", 2), ("c", 4), ("d", 5), ("e", 6)]
     assert [(misuse.needle, misuse.line) for misuse in misuses] == [("nope", 4)]
 
@@ -219,7 +219,7 @@ def failure(text: str, scope: dict) -> str | None:
 @settings(max_examples=200)
 @given(text=bodies())
 def test_a_text_whose_reads_of_a_name_are_all_guarded_renders_without_it(text):
-    references, _ = analyse(parse(text))
+    references, *_ = analyse(parse(text))
     assert failure(text, SCOPE) is None
     for name in SCOPE:
         if all(reference.guarded for reference in references if reference.name == name):
@@ -229,7 +229,7 @@ def test_a_text_whose_reads_of_a_name_are_all_guarded_renders_without_it(text):
 @settings(max_examples=200)
 @given(text=bodies(FOLLOWED))
 def test_a_text_that_copes_without_an_optional_key_renders_without_it(text):
-    references, _ = analyse(parse(text))
+    references, *_ = analyse(parse(text))
     optional = [(reference, reference.path.index("n") + 1) for reference in references if "n" in reference.path]
     if all(reference.copes_without(reference.path[:end]) for reference, end in optional):
         assert failure(text, without_notes()) is None
@@ -253,7 +253,7 @@ straight = st.recursive(
 @given(expression=straight)
 def test_and_only_such_a_text_does_where_nothing_is_decided(expression):
     text = "{{ " + expression + " }}"
-    references, _ = analyse(parse(text))
+    references, *_ = analyse(parse(text))
     for name in SCOPE:
         guarded = all(reference.guarded for reference in references if reference.name == name)
         assert (failure(text, without(name)) is None) == guarded
@@ -262,7 +262,7 @@ def test_and_only_such_a_text_does_where_nothing_is_decided(expression):
 @settings(max_examples=200)
 @given(expression=_expressions(()))
 def test_a_guarded_condition_can_be_decided_without_what_it_reads(expression):
-    references, _ = analyse(whole_expression("{{ " + expression + " }}"), strict=False)
+    references, *_ = analyse(whole_expression("{{ " + expression + " }}"), strict=False)
     for name in SCOPE:
         if all(reference.guarded for reference in references if reference.name == name):
             assert is_true(expression, without(name)) in (True, False)

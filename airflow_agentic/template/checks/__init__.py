@@ -8,26 +8,49 @@ A check is a function of a :class:`Checking`; it reports problems and returns no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_agentic.template.checks.schemas import Schemas
     from airflow_agentic.template.problems import Problem
     from airflow_agentic.template.template import Template
     from airflow_agentic.template.texts import Analysis, TextKey
 
 
+FAN_OUT_KEYS = frozenset(("for_each", "max_items", "max_parallel", "tolerate", "items_per_task"))
+
+
 @dataclass(frozen=True)
 class Checking:
     """
-    A template under check.
+    A template under check, or an inner pipeline.
 
     :param texts: all its texts, analysed.
     :param problems: where checks leave what they find.
+    :param sound: everything in the file has the right shape; otherwise it makes no sense to say what is missing.
+    :param in_place: it is a pipeline inside of its stage.
     """
 
     template: Template
     texts: list[tuple[TextKey, Analysis]]
     problems: list[Problem]
+    sound: bool = True
+    in_place: bool = False
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        """What the template's names stand for."""
+        from airflow_agentic.template.checks.schemas import Schemas
+
+        return Schemas(self.template)
+
+    @cached_property
+    def after_errors(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The stages that may run after an error, and those that run only then."""
+        from airflow_agentic.template.checks.flow_names import errors_seen
+
+        return errors_seen(self.template)
 
     def report(self, code: str, message: str, loc: tuple[str | int, ...], **more: Any) -> None:
         """Report a problem in the template's own file; ``more`` as in :meth:`Source.problem`."""
@@ -39,9 +62,40 @@ class Checking:
 
 
 def run_checks(checking: Checking) -> None:
-    """All checks, in order."""
-    from airflow_agentic.template.checks import agents, artifacts, expressions, flow, names, schedule
+    """All checks of a template, in order."""
+    from airflow_agentic.template.checks import agents, artifacts, schedule
 
-    for check in (*expressions.CHECKS, *names.CHECKS, *agents.CHECKS, *schedule.CHECKS, *artifacts.CHECKS):
+    run_inner_checks(checking)
+    for check in (*schedule.CHECKS, *artifacts.CHECKS):
         check(checking)
+    agents.check_agents_used(checking)
+
+
+def run_inner_checks(checking: Checking) -> None:
+    """All checks of what an inner pipeline has too."""
+    from airflow_agentic.template.checks import agents, expressions, flow, names
+
+    for check in (*expressions.CHECKS, *names.CHECKS, *agents.CHECKS):
+        check(checking)
+    if any(analysis.comparisons for _, analysis in checking.texts):
+        from airflow_agentic.template.checks import comparisons
+
+        comparisons.check_comparisons(checking)
+    stages = checking.template.stages.values()
+    if any(stage.decides or stage.recoveries for stage in stages):
+        from airflow_agentic.template.checks import control
+
+        control.check(checking)
+    if any(stage.spec.model_fields_set & FAN_OUT_KEYS for stage in stages):
+        from airflow_agentic.template.checks import fan_out
+
+        fan_out.check(checking)
+    if any(stage.kind == "human" for stage in stages):
+        from airflow_agentic.template.checks import people
+
+        people.check(checking)
+    if any(stage.kind == "pipeline" for stage in stages):
+        from airflow_agentic.template.checks import pipelines
+
+        pipelines.check(checking)
     flow.check(checking)

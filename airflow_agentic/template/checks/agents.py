@@ -8,15 +8,20 @@ from airflow_agentic.template import models
 from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_agentic.template.checks import Checking
+    from airflow_agentic.template.template import Recovery, Template
 
 
 def check_agents_exist(checking: Checking) -> None:
-    """Every agent that a stage or the defaults name is declared."""
+    """Every agent that a stage, an entry of ``on_error`` or the defaults name is declared."""
     template = checking.template
     declared = [agent.name for agent in template.agents.values() if agent.loc[0] == "agents"]
     named = [(stage.loc, getattr(stage.spec, "agent", None)) for stage in template.stages.values()]
     named.append((("defaults",), template.spec.defaults.agent))
+    for stage in template.stages.values():
+        named += [(entry.loc, entry.agent) for entry in stage.recoveries if not _is_own(template, entry)]
     for loc, name in named:
         if isinstance(name, str) and name not in declared:
             hint = did_you_mean(name, declared)
@@ -25,30 +30,47 @@ def check_agents_exist(checking: Checking) -> None:
             checking.report("AGT405", f"there is no agent '{name}'", (*loc, "agent"), hint=hint)
 
 
+def _is_own(template: Template, entry: Recovery) -> bool:
+    """Whether an entry's agent is written in place."""
+    agent = template.agents.get(entry.agent or "")
+    return agent is not None and agent.loc == (*entry.loc, "agent")
+
+
 def check_prompts(checking: Checking) -> None:
     """A model has a prompt, and nothing else has one."""
     template = checking.template
     for stage in template.stages.values():
-        agent = template.agents.get(stage.agent or "")
-        if agent is None or not isinstance(stage.spec, models.AgentStage):
+        if not isinstance(stage.spec, models.AgentStage) or stage.agent is None:
             continue
-        if isinstance(agent.spec, models.LlmAgent):
-            if stage.spec.prompt is None and agent.spec.prompt is None:
+        names = (stage.agent, *(entry.agent for entry in stage.recoveries if entry.agent is not None))
+        agents = [template.agents[name] for name in names if name in template.agents]
+        for agent in agents:
+            if isinstance(agent.spec, models.LlmAgent) and stage.spec.prompt is None and agent.spec.prompt is None:
                 message = f"neither the stage nor its agent '{agent.name}' has a prompt"
                 checking.report("AGT411", message, stage.loc, key=True, hint="add prompt: to the stage")
-        elif isinstance(agent.spec, (models.HttpAgent, models.PythonAgent)) and stage.spec.prompt is not None:
-            message = f"'{agent.name}' is a {agent.spec.type} agent: it takes no prompt"
+        kinds = [agent.spec.type for agent in agents if isinstance(agent.spec, (models.HttpAgent, models.PythonAgent))]
+        if stage.spec.prompt is not None and kinds and len(kinds) == len(agents):
+            message = f"'{agents[0].name}' is a {kinds[0]} agent: it takes no prompt"
             checking.report("AGT412", message, (*stage.loc, "prompt"), key=True, hint="hand it data in `input`")
 
 
 def check_agents_used(checking: Checking) -> None:
     """An agent of this file that nobody uses is odd."""
     template = checking.template
-    used = {stage.agent for stage in template.stages.values()}
+    used = set(_used(template))
     for agent in template.agents.values():
         if agent.name not in used and agent.loc[0] == "agents" and agent.source is template.source:
             message = f"no stage uses the agent '{agent.name}'"
             checking.report("AGT413", message, agent.loc, key=True, severity="warning")
 
 
-CHECKS = (check_agents_exist, check_prompts, check_agents_used)
+def _used(template: Template) -> Iterator[str | None]:
+    """The names of the agents that stages use, those of pipelines in place included, and of those that stand in."""
+    for stage in template.stages.values():
+        yield stage.agent
+        yield from (entry.agent for entry in stage.recoveries)
+        if stage.pipeline is not None and stage.pipeline.agents is template.agents:
+            yield from _used(stage.pipeline)
+
+
+CHECKS = (check_agents_exist, check_prompts)

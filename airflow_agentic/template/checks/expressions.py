@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airflow_agentic.template.checks.names import StageSchemas
 from airflow_agentic.template.expressions import is_text
 from airflow_agentic.template.hints import did_you_mean
 from airflow_agentic.template.output import step
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_agentic.template.checks import Checking
+    from airflow_agentic.template.checks.schemas import Schemas
 
 _PATH = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z_]\w*)*\Z")
 
@@ -46,17 +46,16 @@ def check_misuse(checking: Checking) -> None:
 
 def check_braces(checking: Checking) -> None:
     """A text that is exactly a stage's path was probably meant to be read."""
-    schemas = StageSchemas(checking.template)
     for key, _ in checking.texts:
         text = key.text.strip()
         if key.expression or not key.stages or not is_text(text) or not _PATH.match(text):
             continue
-        if text != key.loc[-1] and _is_path(schemas, text.split(".")):
+        if text != key.loc[-1] and _is_path(checking.schemas, text.split(".")):
             message = f"'{text}' is a plain text here, not the value of the stage"
             checking.report_text("AGT310", message, key, hint=f'write "{{{{ {text} }}}}"', severity="warning")
 
 
-def _is_path(schemas: StageSchemas, path: Sequence[str]) -> bool:
+def _is_path(schemas: Schemas, path: Sequence[str]) -> bool:
     """Whether something may stand at a path; ``draft.md`` is the name of a file where ``draft`` is a text."""
     stage = schemas.template.stages.get(path[0])
     if stage is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
@@ -9,6 +10,20 @@ from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
     from airflow_agentic.template.checks import Checking
+    from airflow_agentic.template.template import Template
+
+
+#: Executions of stages in one run, each of them a task or more.
+MAX_EXECUTIONS = 5_000
+_NOTIFICATIONS = ("notify.on_success", "notify.on_failure", "notify.on_escalation")
+_AT_THE_END = ("output", "notify.on_success")
+_CODES: dict[str, str] = {
+    "back_to": "AGT453",
+    "same_back_to": "AGT453",
+    "waiting_loops": "AGT454",
+    "exclusive": "AGT455",
+    "unreachable": "AGT456",
+}
 
 
 def check(checking: Checking) -> None:
@@ -19,14 +34,40 @@ def check(checking: Checking) -> None:
     cycle = template.cycle
     if cycle is not None:
         message = f"stages depend on each other in a circle: {' → '.join(reversed(cycle))}"
-        hint = (
-            "a way back is a route with back_to, which is not supported yet"
-            if len(cycle) > 2
-            else "a stage can't read or wait for itself"
-        )
+        hint = "a way back is a route: back_to, with max_rounds" if len(cycle) > 2 else "a stage can't wait for itself"
         checking.report("AGT410", message, template.stages[cycle[0]].loc, key=True, hint=hint)
         return
+    if checking.sound and any(stage.decides for stage in template.stages.values()):
+        for problem in template.flow.problems:
+            message, code = problem.message, _CODES[problem.kind]
+            checking.report(code, message, problem.loc, key=True, needle=problem.needle, hint=problem.hint)
     _check_optional(checking, template.optional_stages)
+    _check_executions(checking)
+
+
+def _check_executions(checking: Checking) -> None:
+    """What a loop, a loop in it and the pipelines in that make of a few stages can be started by nobody."""
+    template = checking.template
+    if len(template.stages) <= MAX_EXECUTIONS and all(
+        stage.pipeline is None and not stage.routes for stage in template.stages.values()
+    ):
+        return
+    number = executions(template)
+    if number > MAX_EXECUTIONS:
+        message = f"a run may execute {number:,} stages: rounds of loops in each other multiply"
+        loops = template.flow.loops
+        loc = template.stages[loops[0].source].loc if loops else ("stages",)
+        checking.report("AGT474", message, loc, key=True, hint=f"at most {MAX_EXECUTIONS:,}: lower max_rounds")
+
+
+def executions(template: Template) -> int:
+    """How many stages a run executes at most, fan-outs counted once."""
+    total = 0
+    for stage in template.stages.values():
+        rounds = prod(loop.max_rounds for loop in template.flow.loops_of[stage.name])
+        inner = stage.pipeline
+        total += rounds * (1 if inner is None or inner.cycle else 1 + executions(inner))
+    return total
 
 
 def _check_stage_names(checking: Checking) -> None:
@@ -68,9 +109,9 @@ def _check_optional(checking: Checking, optional: frozenset[str]) -> None:
     template = checking.template
     unwritten = _artifact_is_optional(checking, optional)
     for key, analysis in checking.texts:
-        if key.owner not in ("output", "notify.on_success", "notify.on_failure"):
+        if key.owner not in ("output", *_NOTIFICATIONS):
             continue
-        unsure = {*template.stages, "artifact"} if key.owner == "notify.on_failure" else optional | unwritten
+        unsure = optional | unwritten if key.owner in _AT_THE_END else {*template.stages, "artifact"}
         for reference in analysis.references:
             if reference.name in unsure and not reference.guarded:
                 done = "been written" if reference.name == "artifact" else "run"
