@@ -83,7 +83,7 @@ class PlannedTask:
     :param guarded: the names of ``reads`` whose tasks may have been skipped.
     :param feedback: per loop around it that may be in a later round, the outermost first: ``[task id of the arm,
         task id of the route task]`` of the decisions that may have begun this round. Only where a text reads
-        ``feedback``.
+        ``feedback``. In a mapped task group the outcome stands for the arm.
     :param errors: ``[task id of the arm, task id of the route task]`` of the failures that may have led here, in
         order. Only where a text reads ``error``.
     :param config: what the operator needs, by kind:

@@ -24,11 +24,20 @@ _RELIABLE = ("all_success", "none_failed", "all_done")
 def virtualize(tasks: list[PlannedTask], group: str) -> list[PlannedTask]:
     """The same tasks without the empty ones; ``group``: the mapped task group they are in."""
     empty = {task.task_id: task for task in tasks if task.kind == "join"}
-    routes = {task.task_id for task in tasks if task.kind == "route"}
-    return [_judging(replace(task, mapped=group), empty, routes) for task in tasks if task.task_id not in empty]
+    return [_judging(_inside(task, group, empty), empty) for task in tasks if task.task_id not in empty]
 
 
-def _judging(task: PlannedTask, empty: dict[str, PlannedTask], routes: set[str]) -> PlannedTask:
+def _inside(task: PlannedTask, group: str, empty: dict[str, PlannedTask]) -> PlannedTask:
+    """A decision is known by its outcome where there is no arm to show it."""
+
+    def shown(pair: tuple[str, str]) -> tuple[str, str]:
+        return empty[pair[0]].config["outcomes"][0], pair[1]
+
+    feedback = tuple(tuple(shown(pair) for pair in level) for level in task.feedback)
+    return replace(task, mapped=group, feedback=feedback, errors=tuple(shown(pair) for pair in task.errors))
+
+
+def _judging(task: PlannedTask, empty: dict[str, PlannedTask]) -> PlannedTask:
     chosen = task.kind == "fail"
     if not chosen and task.trigger_rule in _RELIABLE and not empty.keys() & set(task.upstream):
         return task

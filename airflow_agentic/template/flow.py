@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from airflow_agentic.template import models
@@ -70,7 +71,9 @@ class Loop:
     body: frozenset[str]
 
 
-Kind = Literal["back_to", "same_back_to", "waiting_loops", "exclusive", "unreachable"]
+Kind = Literal["back_to", "same_back_to", "waiting_loops", "torn_loops", "too_many_rounds", "exclusive", "unreachable"]
+#: Executions of stages that one run may foresee: every one is a task of Airflow's, or several.
+MAX_EXECUTIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Flow:
         self.nodes = [*template.order, *(name for name in artifacts if name in self.found)]
         self._place = {name: index for index, name in enumerate(self.nodes)}
         self._below = self._descendants()
+        #: stage → deciding stage → the outcomes under which it may run; filled by the check of what is possible
+        self._possible: dict[str, dict[str, frozenset[str]]] = {}
 
     # -- edges ---------------------------------------------------------------------------------------------------
 
@@ -298,7 +303,9 @@ class Flow:
         """All of them; what waits for others makes sense only once the loops do."""
         found = [*self._check_back_edges()]
         if not found:
-            found = [*self._check_waiting_loops(), *self._check_possible()]
+            found = [*self._check_waiting_loops(), *self._check_size(), *self._check_possible()]
+        if not found:
+            found = [*self._check_torn_loops()]
         return tuple(found)
 
     def _check_back_edges(self) -> Iterable[FlowProblem]:
@@ -353,12 +360,45 @@ class Flow:
                 hint = "let one stage of each loop depend only on stages before the other loop, or join the loops"
                 yield FlowProblem("waiting_loops", inner[-1].source, message, (*route.loc, "back_to"), hint)
 
+    @cached_property
+    def executions(self) -> int:
+        """How many executions of stages are planned: each in every round, with those of inner pipelines."""
+        total = 0
+        for name, stage in self._template.stages.items():
+            inner = stage.pipeline
+            within = inner.flow.executions if inner is not None and inner.cycle is None else 0
+            total += prod(loop.max_rounds for loop in self.loops_of[name]) * (1 + within)
+        return total
+
+    def _check_size(self) -> Iterable[FlowProblem]:
+        if self.loops and self.executions > MAX_EXECUTIONS:
+            loop = max(self.loops, key=lambda each: (each.max_rounds, -self._place[each.source]))
+            message = f"all rounds together are {self.executions} executions of stages, more than {MAX_EXECUTIONS}"
+            loc = (*self._route(loop).loc, "max_rounds")
+            yield FlowProblem("too_many_rounds", loop.source, message, loc, "lower max_rounds, of inner loops first")
+
+    def _check_torn_loops(self) -> Iterable[FlowProblem]:
+        """A loop that begins its next round leaves those inside it, so nothing inside may go back any more."""
+        for inner in self.loops:
+            for outer in self.loops_of[inner.source]:
+                if not inner.body < outer.body or outer.source not in inner.body or outer.source == inner.source:
+                    continue
+                outcomes = self._possible[inner.source].get(outer.source)
+                if outcomes is None or f"again_{outer.target}" in outcomes:
+                    message = (
+                        f"'{inner.source}' may go back to '{inner.target}' although '{outer.source}' has gone back to "
+                        f"'{outer.target}' in the same round"
+                    )
+                    hint = f"let '{inner.source}' require '{outer.source}': needs: {outer.source}"
+                    loc = (*self._route(inner).loc, "back_to")
+                    yield FlowProblem("torn_loops", inner.source, message, loc, hint)
+
     def _route(self, loop: Loop) -> Route:
         return self._template.stages[loop.source].routes[loop.route]
 
     def _check_possible(self) -> Iterable[FlowProblem]:
         """Every stage can be reached, and what one requires can run in one run."""
-        possible: dict[str, dict[str, frozenset[str]]] = {}
+        possible = self._possible
         impossible: set[str] = set()
         for name in self.nodes:
             depends = self.found[name]
