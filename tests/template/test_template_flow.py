@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_agentic.errors import TemplateError
-from airflow_agentic.template.flow import Flow, Loop
 from airflow_agentic.template.parse import load_text
 
-HEAD = 'version: 1\nagents: {tool: {type: python, callable: "a:b"}}\ninputs: {go: {type: boolean, default: true}}\nstages:\n'
+if TYPE_CHECKING:
+    from airflow_agentic.template.flow import Flow, Loop
+
+HEAD = """version: 1
+agents: {tool: {type: python, callable: "a:b"}}
+inputs: {go: {type: boolean, default: true}}
+stages:
+"""
 
 
 def flow_of(stages: str, rest: str = "") -> Flow:
