@@ -310,7 +310,7 @@ class Scope:
             for name in names:
                 arms.setdefault(name, []).append(made[names])
         entered = None
-        if errors and self._is_waited_for(stage.name):
+        if errors and start.upstream and self._is_waited_for(stage.name):
             task_id = f"{place.prefix}{stage.name}__entered"
             entered = self._sheet.join(task_id, self._path + stage.name, start.upstream, start.trigger_rule)
         decided = Instance(**{**vars(instance), "route": route, "arms": made, "entered": entered})
