@@ -69,6 +69,16 @@ COMMANDS = (
         arguments=(_TEMPLATE, _JSON),
     ),
     Command(
+        name="render",
+        help="draw a template: its stages, routes and loops",
+        function="render:render_command",
+        arguments=(
+            _TEMPLATE,
+            _argument("--format", choices=("mermaid", "svg"), default="mermaid", help="default: mermaid"),
+            _argument("--output", metavar="FILE", help="where to write it; default: standard output"),
+        ),
+    ),
+    Command(
         name="run",
         help="run a template to its end in this process, without a configured Airflow",
         function="run:run_command",
