@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 
+from airflow_agentic.errors import AgenticError
 from airflow_agentic.operators.base import PlannedOperator, map_index, now
 from airflow_agentic.operators.mapped import mapped
 from airflow_agentic.operators.people import (
@@ -30,7 +31,6 @@ from airflow_agentic.operators.people import (
     options_of,
     params_of,
 )
-from airflow_agentic.operators.recovery import recovering
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import push_error, push_output, push_provenance, unwrapped
 from airflow_agentic.trace.mask import masked
@@ -96,7 +96,18 @@ class HumanOperator(PlannedOperator, HITLOperator):
 
         :raises TaskAwaitingInput: Airflow's signal to wait; no error.
         """
-        self._recovering(context, partial(self._ask, context))
+        from airflow.sdk.exceptions import TaskAwaitingInput
+
+        scope = self._scope(context)
+        self.check_when(scope)
+        try:
+            question = self._question(scope)
+            self._show(question, context["ti"])
+        except AgenticError as error:
+            self._push(context, self.stand_in(context, error, scope.values), recovered="value")
+            return
+        self._notify(context)
+        raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asdict(question)}, timeout=self.response_timeout)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> None:
         """Go on after the wait; a failure is told as any other."""
@@ -110,7 +121,13 @@ class HumanOperator(PlannedOperator, HITLOperator):
         :param asked: the question.
         :raises PeopleError: there is no answer, or none that was asked for.
         """
-        self._recovering(context, partial(self._finish, context, event, Question.from_data(asked)))
+        answer = answer_of(self.planned.stage, self.planned.config, event)
+        record = self._record(context, Question.from_data(asked), answer)
+        if answer.error is None:
+            self._push(context, answer.output, record=record)
+        else:
+            value = self.stand_in(context, answer.error, self._scope(context).values)
+            self._push(context, value, record=record, recovered="value")
 
     def tell_failure(self, context: Context, error: Exception) -> None:
         """In a fan-out, the reason is for the task that gathers the answers."""
@@ -119,27 +136,10 @@ class HumanOperator(PlannedOperator, HITLOperator):
             push_error(context["ti"], stage=self.planned.stage, kind=kind, message=masked(str(error)))
         super().tell_failure(context, error)
 
-    def _recovering(self, context: Context, work: Callable[[], None]) -> None:
-        recovering(self, context, work, lambda: self._scope(context).values)
-
-    def _ask(self, context: Context) -> None:
-        from airflow.sdk.exceptions import TaskAwaitingInput
-
-        scope = self._scope(context)
-        self.check_when(scope)
-        question = self._question(scope)
-        self._show(question, context["ti"])
-        self._notify(context)
-        raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asdict(question)}, timeout=self.response_timeout)
-
-    def _finish(self, context: Context, event: Mapping[str, Any], question: Question) -> None:
-        answer = answer_of(self.planned.stage, self.planned.config, event)
-        record = self._record(context, question, answer)
-        if answer.error is not None:
-            raise answer.error
+    def _push(self, context: Context, output: Any, *, record: str | None = None, **how: Any) -> None:
         where = {"round": self.planned.round} if self.planned.rounds else {}
-        push_provenance(context["ti"], attempt=None, record=record, model=None, agent=None, **where)
-        push_output(context["ti"], answer.output)
+        push_provenance(context["ti"], attempt=None, record=record, model=None, agent=None, **where, **how)
+        push_output(context["ti"], output)
 
     def _scope(self, context: Context) -> Scope:
         scope = build_scope(context, self.planned)

@@ -44,6 +44,10 @@ class AnswerError(PeopleError):
     kind = "malformed_output"
 
 
+class FieldError(AnswerError):
+    """The value of a field is missing, unknown, or none that the field takes."""
+
+
 class StaleQuestionError(PeopleError):
     """Airflow would show people another question than the one that is asked."""
 
@@ -109,10 +113,14 @@ def answer_of(stage: str, config: Mapping[str, Any], event: Mapping[str, Any]) -
     :param event: ``chosen_options``, ``params_input``, ``responded_by_user``, ``responded_at`` and ``timedout``; or
         ``error`` and ``error_type``.
     """
-    choice, fields, error = None, {}, None
+    choice: str | None = None
+    fields: dict[str, Any] = {}
+    error: PeopleError | None = None
     try:
         choice = _choice(stage, config, event)
         fields = checked_fields(config["fields"], event.get("params_input") or {})
+    except FieldError as caught:
+        error = AnswerError(f"The answer to stage {stage!r} can't be used: {caught}.")
     except PeopleError as caught:
         error = caught
     by, at = event.get("responded_by_user"), event.get("responded_at")
@@ -168,12 +176,12 @@ def checked_fields(fields: Mapping[str, Mapping[str, Any]], given: Mapping[str, 
     The fields' values, defaults filled in.
 
     :param given: what somebody answered.
-    :raises AnswerError: a value is missing, unknown, or none that its field takes.
+    :raises FieldError: a value is missing, unknown, or none that its field takes.
     """
     unknown = [name for name in given if name not in fields]
     if unknown:
         known = f"the fields are {', '.join(fields)}" if fields else "there are no fields"
-        raise AnswerError(f"{unknown[0]}: there is no such field; {known}")
+        raise FieldError(f"{unknown[0]}: there is no such field; {known}")
     return {name: _checked_field(name, field, given) for name, field in fields.items()}
 
 
@@ -182,9 +190,9 @@ def _checked_field(name: str, field: Mapping[str, Any], given: Mapping[str, Any]
 
     if name not in given:
         if "default" not in field:
-            raise AnswerError(f"{name}: is required")
+            raise FieldError(f"{name}: is required")
         return field["default"]
     problem = validation_error(dict(field), given[name])
     if problem is not None:
-        raise AnswerError(f"{name}: {problem.removeprefix('$: ')}")
+        raise FieldError(f"{name}: {problem.removeprefix('$: ')}")
     return given[name]
