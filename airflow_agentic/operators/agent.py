@@ -134,8 +134,10 @@ class AgentOperator(PlannedOperator):
 
     def _answer(self, context: Context, scope: Scope) -> None:
         outcome = self.ask(context, scope, lambda asking, _life: asking.outcome())
-        if outcome.error is not None:
-            raise self._final(outcome.error, outcome)
+        if outcome.failed is not None:
+            raise self._final(outcome.failed, outcome)
+        if outcome.error is not None and outcome.recovered == "value":
+            self.record_failure(context, outcome.error, recovered=True)
         ti = context["ti"]
         push_provenance(
             ti,

@@ -14,7 +14,7 @@ is made again under its number: being stopped is no answer of the agent's.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,11 +56,11 @@ class Outcome:
     """
     What came of asking.
 
-    :param error: why there is no output; null when there is one.
+    :param error: why there is no output; behind what helped instead, why it was needed; null otherwise.
     :param attempt: the number of the last attempt; null when there was none, and behind a fixed value.
     :param record: its path in the trace store.
-    :param agent: whose output it is.
-    :param recovered: what ``on_error`` helped with.
+    :param agent: who was asked last; null behind a fixed value.
+    :param recovered: what ``on_error`` helped with; null when it wasn't needed, or did not help.
     """
 
     output: Any = None
@@ -70,6 +70,11 @@ class Outcome:
     model: str | None = None
     agent: str | None = None
     recovered: Literal["agent", "value"] | None = None
+
+    @property
+    def failed(self) -> AgenticError | None:
+        """Why there is no output, if there is none."""
+        return self.error if self.recovered is None else None
 
 
 class Asking:
@@ -107,22 +112,20 @@ class Asking:
                 continue
             try:
                 if "value" in entry:
-                    return self._fixed(entry, place - 1, values)
-                return await self._asked(entry, values, past, log, recovered="agent" if error is not None else None)
+                    outcome = self._fixed(entry, place - 1, values)
+                else:
+                    outcome = await self._asked(entry, values, past, log)
             except _PASSING:
                 raise
             except AgenticError as caught:
                 error = caught
-        return Outcome(error=error, attempt=log.number or None, record=log.path, agent=log.agent)
+            else:
+                recovered = None if error is None else "value" if "value" in entry else "agent"
+                return replace(outcome, error=error, recovered=recovered)
+        return Outcome(error=error, attempt=max(past.number, log.number) or None, record=log.path, agent=log.agent)
 
     async def _asked(
-        self,
-        entry: Mapping[str, Any],
-        values: Mapping[str, Any],
-        past: _Past,
-        log: _AttemptLog,
-        *,
-        recovered: Literal["agent"] | None,
+        self, entry: Mapping[str, Any], values: Mapping[str, Any], past: _Past, log: _AttemptLog
     ) -> Outcome:
         """The output of one agent."""
         from airflow_agentic.agents.attempts import run_attempts
@@ -150,7 +153,7 @@ class Asking:
             if log.succeeded is None:
                 raise
             attempt = log.succeeded  # the process ends, but what was paid for is kept
-        return _outcome(attempt, log, recovered)
+        return _outcome(attempt, log)
 
     def _fixed(self, entry: Mapping[str, Any], place: int, values: Mapping[str, Any]) -> Outcome:
         """The value that stands in for an output."""
@@ -163,7 +166,7 @@ class Asking:
         problem = output_problem(value, self._schema)
         if problem is not None:
             raise RecoveryError(f"Stage {self._operator.planned.stage!r}, {key}: {problem}")
-        return Outcome(output=value, recovered="value")
+        return Outcome(output=value)
 
     def _agent(self, name: str) -> Agent:
         from airflow_agentic.agents.kinds import make_agent
@@ -236,7 +239,7 @@ def message_of(error: Exception) -> str:
     return error.message if isinstance(error, AttemptError) else str(error)
 
 
-def _outcome(attempt: Attempt, log: _AttemptLog, recovered: Literal["agent"] | None) -> Outcome:
+def _outcome(attempt: Attempt, log: _AttemptLog) -> Outcome:
     if attempt.result is None:
         raise RuntimeError("an attempt without an error has no result")
     return Outcome(
@@ -245,7 +248,6 @@ def _outcome(attempt: Attempt, log: _AttemptLog, recovered: Literal["agent"] | N
         record=log.path,
         model=attempt.result.model,
         agent=log.agent,
-        recovered=recovered,
     )
 
 

@@ -117,7 +117,7 @@ class _Waiting:
 
 
 def _result(item: Item, outcome: Outcome) -> dict[str, Any]:
-    error = outcome.error
+    error = outcome.failed
     return {
         "index": item.index,
         "ok": error is None,
