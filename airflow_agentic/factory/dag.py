@@ -155,15 +155,8 @@ def _route(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
     return task
 
 
-def _join(_plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
-    from airflow.providers.standard.operators.empty import EmptyOperator
-
-    return EmptyOperator(task_id=planned.task_id, trigger_rule=planned.trigger_rule, doc_md=planned.doc)
-
-
 def _finish(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
-    expected = tuple(task.task_id for task in plan.tasks)
-    operator: Operator = _class("finish").of(planned, plan.digest, expected=expected, source=plan.source)
+    operator: Operator = _class("finish").of(planned, plan.digest, tasks=plan.tasks, source=plan.source)
     return operator
 
 
@@ -174,6 +167,5 @@ _OPERATORS: dict[str, Callable[[Plan, PlannedTask, Tasks], Operator]] = {
     "human": _human,
     "start": _start,
     "route": _route,
-    "join": _join,
     "finish": _finish,
 }

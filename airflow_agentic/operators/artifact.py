@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_agentic.operators.scope import Scope
     from airflow_agentic.planning.plan import PlannedTask
     from airflow_agentic.template.expressions import RenderedPassage
     from airflow_agentic.trace.record import Passage
@@ -62,13 +61,23 @@ class ArtifactOperator(PlannedOperator):
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
         }
-        record = self._record(context, written, _provenance(ti, passages, scope))
+        names = dict.fromkeys(read[0] for passage in passages for read in passage.reads if read[0] in scope.tasks)
+        known = {name: pull_provenance(ti, scope.tasks[name]) for name in names}
+        origins = {name: _origin(scope.tasks[name], known[name]) for name in names}
+        items = {scope.tasks[name]: known[name]["items"] for name in names if "items" in known[name]}
+        record = self._record(context, written, _passages(passages, origins), items)
         if own.get("asset"):
             context["outlet_events"][self.outlets[0]].extra.update({**written, "record": record})
         push_provenance(ti, attempt=None, record=record, model=None, agent=None)
         push_output(ti, written)
 
-    def _record(self, context: Context, written: Mapping[str, Any], passages: tuple[Passage, ...]) -> str:
+    def _record(
+        self,
+        context: Context,
+        written: Mapping[str, Any],
+        passages: tuple[Passage, ...],
+        items: dict[str, list[dict[str, Any]]],
+    ) -> str:
         from airflow_agentic.trace.record import ArtifactRecord
 
         return self.write_record(
@@ -79,6 +88,7 @@ class ArtifactOperator(PlannedOperator):
                 asset=self.planned.config.get("asset"),
                 written=now(),
                 passages=passages,
+                items=items,
                 **written,
             )
         )
@@ -120,12 +130,10 @@ def _write(path: str, data: bytes) -> str:
     return str(filesystem.unstrip_protocol(f"{root}/{path}"))
 
 
-def _provenance(ti: Any, passages: Sequence[RenderedPassage], scope: Scope) -> tuple[Passage, ...]:
-    """What each passage is from; each stage is asked once."""
+def _passages(passages: Sequence[RenderedPassage], origins: Mapping[str, Mapping[str, Any]]) -> tuple[Passage, ...]:
+    """What each passage is from."""
     from airflow_agentic.trace.record import Passage
 
-    names = dict.fromkeys(read[0] for passage in passages for read in passage.reads)
-    origins = {name: _origin(ti, scope.tasks[name]) for name in names if name in scope.tasks}
     return tuple(
         Passage(
             start=passage.start,
@@ -139,12 +147,11 @@ def _provenance(ti: Any, passages: Sequence[RenderedPassage], scope: Scope) -> t
     )
 
 
-def _origin(ti: Any, task_id: str) -> dict[str, Any]:
-    known = pull_provenance(ti, task_id)
+def _origin(task_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "task_id": task_id,
-        "round": 1,
-        "item": None,
+        "round": known.get("round", 1),
+        "item": known.get("item"),
         "attempt": known.get("attempt"),
         "record": known.get("record"),
     }

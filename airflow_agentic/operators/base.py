@@ -18,7 +18,7 @@ from airflow_agentic.errors import AgenticError, AttemptError, NotRunError, Retr
 from airflow_agentic.operators.retry import RETRY_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow.sdk import Context
 
@@ -169,6 +169,24 @@ class PlannedOperator(BaseOperator):
             message = f"{where}: {error.message}"
             raise ExpressionError(message, error.expression, error.line) from None
 
+    def stand_in(self, context: Context, error: AgenticError, values: Mapping[str, Any]) -> Any:
+        """
+        The value of the stage's ``on_error`` for a failure; the failure is recorded as recovered.
+
+        :param values: what the value's texts can read.
+        :raises AgenticError: the failure itself: none is for it.
+        """
+        from airflow_agentic.template.expressions import render
+
+        kind = getattr(error, "kind", "failed")
+        for place, entry in enumerate(self.planned.config.get("recover", ())):
+            if not entry["kinds"] or kind in entry["kinds"]:
+                with self.locating(f"on_error[{place}].value"):
+                    value = render(entry["value"], values)
+                self.record_failure(context, error, recovered=True)
+                return value
+        raise error
+
     def run_key(self, context: Context) -> RunKey:
         """What the records of this task have in common."""
         from airflow_agentic.trace.record import RunKey
@@ -197,7 +215,7 @@ class PlannedOperator(BaseOperator):
         if not isinstance(error, AttemptError):
             self.record_failure(context, error)
 
-    def record_failure(self, context: Context, error: Exception) -> None:
+    def record_failure(self, context: Context, error: Exception, *, recovered: bool = False) -> None:
         """So that the run's last task can say why; the error itself matters more than its record."""
         from airflow_agentic.trace.mask import masked
         from airflow_agentic.trace.record import FailureRecord
@@ -211,6 +229,7 @@ class PlannedOperator(BaseOperator):
             try_number=ti.try_number,
             at=now(),
             error={"type": type(error).__name__, "message": masked(str(error))},
+            recovered=recovered,
         )
         try:
             self.write_record(record)

@@ -9,21 +9,31 @@ without a word. In every case it seals the run with a manifest.
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import AgenticError, RunFailedError
 from airflow_agentic.operators.base import PlannedOperator, now
 from airflow_agentic.operators.scope import build_scope
-from airflow_agentic.operators.verdict import check_tasks, failed_tasks, failure_message
+from airflow_agentic.operators.verdict import (
+    Cause,
+    check_tasks,
+    culprits,
+    failure_message,
+    instances_of,
+    unhandled,
+)
 from airflow_agentic.operators.xcom import pull_output, push_output, task_states
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from airflow.sdk import Context
 
+    from airflow_agentic.planning.plan import PlannedTask
     from airflow_agentic.trace.manifest import TaskState
-    from airflow_agentic.trace.record import Record, RunKey
+    from airflow_agentic.trace.record import RunKey
     from airflow_agentic.trace.store import TraceStore
 
 
@@ -32,8 +42,10 @@ class FinishOperator(PlannedOperator):
 
     ui_color = "#e8e8e8"
 
-    #: the ids of all tasks of the plan
-    expected: tuple[str, ...]
+    shallow_copy_attrs = ("planned", "tasks")
+
+    #: all tasks of the plan
+    tasks: tuple[PlannedTask, ...]
     #: the template's text
     source: str
 
@@ -46,7 +58,7 @@ class FinishOperator(PlannedOperator):
         output: dict[str, Any] | None = None
         failure: AgenticError | None = None
         try:
-            check_tasks(self.expected, states)
+            check_tasks(self.tasks, states)
             self._check_failures(states, store, self.run_key(context))
             output = self._output(context, states)
         except AgenticError as error:
@@ -56,7 +68,7 @@ class FinishOperator(PlannedOperator):
             raise failure
         push_output(context["ti"], output)
 
-    def record_failure(self, context: Context, error: Exception) -> None:
+    def record_failure(self, context: Context, error: Exception, *, recovered: bool = False) -> None:
         """The manifest tells it; a record after the seal would break it."""
 
     def _check_failures(self, states: Mapping[str, str | None], store: TraceStore, run: RunKey) -> None:
@@ -65,18 +77,16 @@ class FinishOperator(PlannedOperator):
 
         :raises RunFailedError: no; the message says what failed, and why.
         """
-        judged = {task_id: states.get(task_id) for task_id in self.planned.upstream}
-        failed = failed_tasks(judged, self.planned.config["readers"])
+        failed = unhandled(self.planned.config["judged"], states)
         if failed:
-            causes = [task_id for task_id in failed if states.get(task_id) == "failed"]
-            raise RunFailedError(failure_message(failed, {task_id: _last(store, run, task_id) for task_id in causes}))
+            raise RunFailedError(failure_message("run", failed, causes_of(failed, states, store, run)))
 
     def _output(self, context: Context, states: Mapping[str, str | None]) -> dict[str, Any]:
         from airflow_agentic.template.expressions import render
 
         template = self.planned.config.get("output") or {}
-        ran = {name: ids for name, ids in self.planned.reads.items() if states.get(ids[-1]) == "success"}
-        scope = build_scope(context, ran, ())
+        # whatever has failed or was skipped: what ran is there
+        scope = build_scope(context, replace(self.planned, guarded=tuple(self.planned.reads)), states)
         values = {**scope.values, **self._artifact(context, states)}
         output = {}
         for key, text in template.items():
@@ -115,25 +125,59 @@ class FinishOperator(PlannedOperator):
             state="success" if failure is None else "failed",
             error=None if failure is None else masked(str(failure)),
             output=packed,
-            tasks=tuple(self._task_state(context, task_id, states) for task_id in self.expected),
+            tasks=self._task_states(states),
             records=inventory(store, run),
         )
         store.write_manifest(run, try_number, manifest.to_data())
 
-    def _task_state(self, context: Context, task_id: str, states: Mapping[str, str | None]) -> TaskState:
+    def _task_states(self, states: Mapping[str, str | None]) -> tuple[TaskState, ...]:
         from airflow_agentic.trace.manifest import TaskState
 
-        task = context["dag"].task_dict.get(task_id)
-        planned = getattr(task, "planned", None)
-        return TaskState(
-            task_id=task_id,
-            stage=planned.stage if planned else task_id,
-            kind=planned.kind if planned else "join",
-            state=states.get(task_id),
-            agent=planned.config.get("agent") if planned else None,
+        found = instances_of(self.tasks, states)
+        return tuple(
+            TaskState(
+                task_id=task.task_id,
+                stage=task.stage,
+                kind=task.kind,
+                state=_worst(found[task.task_id].values()),
+                agent=task.config.get("agent"),
+                round=task.round,
+                instances=_counted(task, found[task.task_id]),
+            )
+            for task in self.tasks
         )
 
 
-def _last(store: TraceStore, run: RunKey, task_id: str) -> Record | None:
-    records = store.of_task(run, task_id, -1)
-    return records[-1] if records else None
+def causes_of(
+    failed: Iterable[Mapping[str, Any]],
+    states: Mapping[str, str | None],
+    store: TraceStore,
+    run: RunKey,
+    map_index: int = -1,
+) -> list[Cause]:
+    """
+    The tasks that failed by themselves, with their last records.
+
+    :param failed: entries of ``judged``.
+    """
+    found: dict[str, Cause] = {}
+    for entry in failed:
+        for task_id in culprits(entry, states):
+            records = store.of_task(run, task_id, map_index)
+            record = records[-1] if records else None
+            found.setdefault(task_id, Cause(task_id=task_id, stage=entry["stage"], record=record))
+    return list(found.values())
+
+
+def _worst(states: Iterable[str | None]) -> str | None:
+    """The state that stands for all instances of a task."""
+    found = set(states)
+    ordered = ("failed", "upstream_failed", "success", "skipped", "removed")
+    return next((state for state in ordered if state in found), next(iter(found), None))
+
+
+def _counted(task: PlannedTask, instances: Mapping[str, str | None]) -> dict[str, int] | None:
+    """How many instances of a mapped task are in each state; None for one that isn't mapped."""
+    if task.task_id in instances or not instances:
+        return None
+    return dict(sorted(Counter(str(state) for state in instances.values()).items()))

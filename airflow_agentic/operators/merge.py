@@ -9,20 +9,22 @@ starts when all have ended (``all_done``), and the task counts for itself.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_agentic.errors import AgenticError
 from airflow_agentic.operators.base import PlannedOperator, map_index, now
-from airflow_agentic.operators.merging import MergeError, merge
+from airflow_agentic.operators.merging import MergeError, Part, merge
+from airflow_agentic.operators.peers import Peers
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.verdict import FAILED_STATES
-from airflow_agentic.operators.xcom import push_output, push_provenance, task_states
+from airflow_agentic.operators.xcom import push_output, push_provenance
 from airflow_agentic.trace.record import MergeRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow.sdk import Context
 
@@ -35,16 +37,20 @@ class MergeOperator(PlannedOperator):
     ui_color = "#dff0e3"
 
     def work(self, context: Context) -> None:
-        """Skip, or merge and push the result."""
+        """Skip, or merge and push the result; or fail, or let a value stand in."""
         started, clock, ti = now(), time.monotonic(), context["ti"]
-        states = self._states(ti)
-        parts = {name: self._part(name, states) for name in self.planned.config["from"]}
+        parts = self._parts(Peers(ti, self.planned))
         scope = self._scope(context, parts)
         self.check_when(scope)
         used = tuple(name for name in parts if name in scope.tasks)
         missing = {name: part.state for name, part in parts.items() if name not in used}
-        self._check_enough(len(used), missing)
-        value = merge(self.planned.config["how"], [(name, scope.values[name]) for name in used], self._by(scope))
+        where: dict[str, Any] = {"round": self.planned.round} if self.planned.rounds else {}
+        try:
+            self._check_enough(len(used), missing)
+            value = merge(self.planned.config["how"], self._values(used, scope), self._by(scope))
+        except AgenticError as error:
+            value = self.stand_in(context, error, scope.values)
+            where["recovered"] = "value"
         record = MergeRecord(
             run=self.run_key(context),
             stage=self.planned.stage,
@@ -58,26 +64,35 @@ class MergeOperator(PlannedOperator):
             ended=now(),
             seconds=round(time.monotonic() - clock, 6),
         )
-        push_provenance(ti, attempt=None, record=self.write_record(record), model=None, agent=None)
+        push_provenance(ti, attempt=None, record=self.write_record(record), model=None, agent=None, **where)
         push_output(ti, value)
 
-    def _states(self, ti: Any) -> Mapping[str, str | None]:
-        return task_states(
-            ti, [task_id for name in self.planned.config["from"] for task_id in self.planned.reads[name]]
-        )
-
-    def _part(self, name: str, states: Mapping[str, str | None]) -> _Part:
-        """The last of the part's tasks that succeeded, or else its last one."""
-        ids = self.planned.reads[name]
-        ran = [task_id for task_id in ids if states.get(task_id) == "success"]
-        task_id = (ran or list(ids))[-1]
-        return _Part(task_id=task_id, state=states.get(task_id))
+    def _parts(self, peers: Peers) -> dict[str, _Part]:
+        """For each part, the last of its tasks that succeeded, or else its last one."""
+        own = {name: self.planned.reads[name] for name in self.planned.config["from"]}
+        states = peers.states(task_id for ids in own.values() for task_id in ids)
+        parts = {}
+        for name, ids in own.items():
+            ran = [task_id for task_id in ids if states.get(task_id) == "success"]
+            task_id = (ran or list(ids))[-1]
+            parts[name] = _Part(task_id=task_id, state=states.get(task_id))
+        return parts
 
     def _scope(self, context: Context, parts: Mapping[str, _Part]) -> Scope:
         others = {name: ids for name, ids in self.planned.reads.items() if name not in parts}
         ran = {name: (part.task_id,) for name, part in parts.items() if part.ran}
-        guarded = [name for name in self.planned.guarded if name not in parts]
-        return build_scope(context, {**ran, **others}, guarded)
+        guarded = tuple(name for name in self.planned.guarded if name not in parts)
+        return build_scope(context, replace(self.planned, reads={**ran, **others}, guarded=guarded))
+
+    def _values(self, used: Iterable[str], scope: Scope) -> list[Part]:
+        """What is merged; each output of a fan-out is a part of its own, unless stages are to be told apart."""
+        own = self.planned.config
+        spread = () if own["how"] == "object" else own.get("fan_outs", ())
+        values: list[Part] = []
+        for name in used:
+            value = scope.values[name]
+            values += [(name, output) for output in value["outputs"]] if name in spread else [(name, value)]
+        return values
 
     def _check_enough(self, succeeded: int, missing: Mapping[str, str | None]) -> None:
         """

@@ -26,10 +26,12 @@ def merge(how: str, parts: Sequence[Part], by: By | None = None) -> Any:
     One value from the parts.
 
     :param how: ``object``, ``list``, ``concat``, ``union``, ``majority``, ``first`` or ``best``.
-    :param parts: at least one.
+    :param parts: at least one, unless all of them are from lists that were empty.
     :param by: what ``union`` makes unique, what must be equal for ``majority``, what ``best`` maximizes.
-    :raises MergeError: a part isn't what the way needs.
+    :raises MergeError: a part isn't what the way needs, or there is none to choose from.
     """
+    if not parts and how in ("majority", "first", "best"):
+        raise MergeError(f"{how!r} has nothing to choose from: none of the stages has left an output.")
     return _WAYS[how](parts, by or _itself)
 
 

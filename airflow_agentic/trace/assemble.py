@@ -204,7 +204,7 @@ def _state(record: Record | None) -> str:
         case AttemptRecord():
             return record.state
         case FailureRecord():
-            return "failed"
+            return "success" if record.recovered else "failed"
         case DecisionRecord():
             return "failed" if record.error else "success"
         case _:

@@ -26,6 +26,8 @@ class TaskState:
 
     :param state: Airflow's name for it; null when the task instance wasn't there.
     :param agent: the name of a stage's agent, null for other kinds.
+    :param round: of the innermost loop; 1 outside of loops.
+    :param instances: of a task that was repeated for a list, how many are in each state; ``state`` is the worst.
     """
 
     task_id: str
@@ -33,6 +35,8 @@ class TaskState:
     kind: str
     state: str | None
     agent: str | None = None
+    round: int = 1
+    instances: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

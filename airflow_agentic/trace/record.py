@@ -20,7 +20,7 @@ Ids are quoted as URLs quote them, so that no id can leave its folder.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 RECORD_FORMAT = 1
@@ -99,7 +99,12 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactRecord:
-    """One artifact, as it was written: where, how large, its digest (SHA-256, hex), and its provenance."""
+    """
+    One artifact, as it was written: where, how large, its digest (SHA-256, hex), and its provenance.
+
+    :param items: task id of a stage with ``for_each`` that was read → where the output of each item is from:
+        ``index``, ``attempt``, ``record``, ``recovered``.
+    """
 
     run: RunKey
     task_id: str
@@ -110,6 +115,7 @@ class ArtifactRecord:
     asset: str | None
     written: str
     passages: tuple[Passage, ...] = ()
+    items: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +221,7 @@ class FailureRecord:
     A task that failed outside of an attempt: an expression, a configuration, a merge short of parts.
 
     :param error: ``type`` (of the exception, without its module) and ``message``.
+    :param recovered: whether a fixed value stood in, so that the task succeeded nevertheless.
     """
 
     run: RunKey
@@ -224,6 +231,7 @@ class FailureRecord:
     try_number: int
     at: str
     error: dict[str, str]
+    recovered: bool = False
 
 
 Record = AttemptRecord | MergeRecord | DecisionRecord | AnswerRecord | ArtifactRecord | FailureRecord

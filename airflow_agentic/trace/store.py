@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.record import Record, RunKey
 
 #: The keys of records that hold what users and agents wrote, so that may be large.
-PAYLOAD = ("input", "output", "item", "error", "tool_calls", "conditions", "feedback", "failure")
+PAYLOAD = ("input", "output", "item", "error", "tool_calls", "conditions", "feedback", "failure", "items")
 
 
 class TraceStore:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.plans import planned
 from support.template_runs import plan_of
 
 from airflow_agentic.errors import PlanMismatchError
 from airflow_agentic.factory.dag import build_dag_from_plan
-from airflow_agentic.operators.verdict import check_tasks, failed_tasks, failure_message
+from airflow_agentic.operators.verdict import (
+    Cause,
+    check_tasks,
+    culprits,
+    failure_message,
+    instances_of,
+    unhandled,
+)
 from airflow_agentic.trace.layout import run_folder
 from airflow_agentic.trace.record import AttemptRecord, FailureRecord, RunKey
 
@@ -66,7 +75,7 @@ def test_a_stale_serialized_dag_fails_the_run(
     plan = plan_of(text, tmp_path / "old.yaml")
     dag = build_dag_from_plan(plan)
     finish = dag.task_dict["run__finish"]
-    finish.expected = ("one", "added", "run__finish")
+    finish.tasks = (plan.tasks[0], planned("added", "join"), plan.tasks[1])
     run = run_dag(dag, {})
     assert run.state == "failed"
     folder = tmp_path / "trace" / run_folder(run.dag_id, run.run_id)
@@ -79,48 +88,100 @@ def test_a_stale_serialized_dag_fails_the_run(
         "kind": "join",
         "state": None,
         "agent": None,
+        "round": 1,
+        "instances": None,
     }
 
 
-def test_equal_sets_of_tasks_pass() -> None:
-    check_tasks(("a", "b"), {"b": "success", "a": None})
+TASKS = (
+    planned("a", "agent"),
+    planned("v.items", "items"),
+    planned("v.item", "item", config={"agent": "x"}),
+    planned("p.x", "agent", mapped="p"),
+)
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        {"a": "success", "v.items": "success", "v.item_0": "success", "v.item_1": "failed", "p.x_0": "success"},
+        {"a": None, "v.items": "skipped", "v.item": "skipped", "p.x": "skipped"},
+        {"a": None, "v.items": "success", "v.item": "skipped", "p.x_11": None},
+    ],
+)
+def test_equal_sets_of_tasks_pass(states: dict[str, str | None]) -> None:
+    check_tasks(TASKS, states)
 
 
 @pytest.mark.parametrize(
     ("states", "said"),
     [
-        ({"a": "success"}, "it lacks b."),
-        ({"a": None, "b": None, "z": "removed", "c": None}, "it has also c, z."),
-        ({"a": None, "c": None}, "it lacks b; it has also c."),
+        ({"a": "success", "v.item": None, "p.x": None}, "it lacks v.items."),
+        ({"a": None, "v.items": None, "v.item_0": None}, "it lacks p.x."),
+        ({"a": None, "v.items": None, "v.item": None, "p.x": None, "z": "removed", "c": None}, "it has also c, z."),
+        ({"v.items": None, "v.item": None, "p.x": None, "a_1": None}, "it lacks a; it has also a_1."),
     ],
 )
 def test_other_sets_do_not(states: dict[str, str | None], said: str) -> None:
-    with pytest.raises(PlanMismatchError, match=said):
-        check_tasks(("a", "b"), states)
+    with pytest.raises(PlanMismatchError, match=re.escape(said)):
+        check_tasks(TASKS, states)
+
+
+def test_a_task_and_an_instance_of_another_are_told_apart_by_the_plan() -> None:
+    tasks = (planned("v", "item"), planned("v_1", "agent"))
+    assert instances_of(tasks, {"v_0": "failed", "v_1": "success"}) == {
+        "v": {"v_0": "failed"},
+        "v_1": {"v_1": "success"},
+    }
+
+
+def judged(task: str, *, route: str | None = None, tasks: tuple[str, ...] = (), **readers: str) -> dict[str, Any]:
+    return {"task": task, "stage": task, "tasks": [*tasks, task], "route": route, "readers": readers}
 
 
 @pytest.mark.parametrize(
-    ("states", "readers", "expected"),
+    ("states", "entries", "expected"),
     [
-        ({"a": "success", "b": "skipped"}, {}, []),
-        ({"a": "failed"}, {}, ["a"]),
-        ({"a": "failed"}, {"a": {}}, ["a"]),
-        ({"a": "failed", "m": "success"}, {"a": {"m": "merge"}}, []),
-        ({"a": "failed", "m": "skipped"}, {"a": {"m": "merge"}}, ["a"]),
-        ({"a": "failed", "m": "failed"}, {"a": {"m": "merge"}}, ["a", "m"]),
-        ({"a": "failed", "m": "success", "x": "upstream_failed"}, {"a": {"m": "merge", "x": "stage"}}, ["a", "x"]),
-        ({"a": "failed", "m": "success"}, {"a": {"m": "merge", "output": "stage"}}, ["a"]),
-        ({"a": "failed", "m": "success", "n": "success"}, {"a": {"m": "merge", "n": "merge"}}, []),
+        ({"a": "success", "b": "skipped"}, [judged("a"), judged("b")], []),
+        ({"a": "failed"}, [judged("a")], ["a"]),
+        ({"a": "failed", "m": "success"}, [judged("a", m="merge"), judged("m")], []),
+        ({"a": "failed", "m": "skipped"}, [judged("a", m="merge"), judged("m")], ["a"]),
+        ({"a": "failed", "m": "failed"}, [judged("a", m="merge"), judged("m")], ["a", "m"]),
+        (
+            {"a": "failed", "m": "success", "x": "upstream_failed"},
+            [judged("a", m="merge", x="stage"), judged("m"), judged("x")],
+            ["a", "x"],
+        ),
+        ({"a": "failed", "m": "success"}, [judged("a", m="merge", output="stage")], ["a"]),
+        ({"a": "failed", "m": "success", "n": "success"}, [judged("a", m="merge", n="merge")], []),
+        # routed
+        ({"a": "failed", "r": "success"}, [judged("a", route="r", x="stage")], []),
+        ({"a": "failed", "r": "failed"}, [judged("a", route="r"), judged("r")], ["a", "r"]),
+        ({"a": "upstream_failed", "r": "skipped"}, [judged("a", route="r"), judged("r")], ["a"]),
+        # the tasks of single items don't count, nor does what isn't judged at all
+        ({"c": "success", "i_0": "failed", "other": "failed"}, [judged("c", tasks=("i",))], []),
     ],
 )
 def test_which_failures_are_handled(
-    states: dict[str, str | None], readers: dict[str, dict[str, str]], expected: list[str]
+    states: dict[str, str | None], entries: list[dict[str, Any]], expected: list[str]
 ) -> None:
-    assert failed_tasks(states, readers) == expected
+    assert [entry["task"] for entry in unhandled(entries, states)] == expected
+
+
+def test_a_stage_of_several_tasks_fails_by_its_last_or_by_what_stopped_that() -> None:
+    entry = judged("c", tasks=("items",))
+    assert culprits(entry, {"items": "success", "c": "failed"}) == ["c"]
+    assert culprits(entry, {"items": "failed", "c": "upstream_failed"}) == ["items"]
+    assert culprits(entry, {"items": "upstream_failed", "c": "upstream_failed"}) == []
+
+
+def cause(task_id: str, record: Any = None, stage: str | None = None) -> Cause:
+    return Cause(task_id=task_id, stage=stage or task_id, record=record)
 
 
 def test_the_message_begins_with_what_failed_first() -> None:
-    message = failure_message(["b", "a", "c"], {"b": failure("b", "2026-01-02"), "a": failure("a", "2026-01-01")})
+    causes = [cause("b", failure("b", "2026-01-02")), cause("a", failure("a", "2026-01-01"))]
+    message = failure_message("run", [judged("b"), judged("a"), judged("c")], causes)
     assert message.splitlines() == [
         "The run failed: 'a' failed: a is why",
         "Also: 'b' failed: b is why",
@@ -128,15 +189,33 @@ def test_the_message_begins_with_what_failed_first() -> None:
     ]
 
 
+def test_the_message_tells_each_failure_once() -> None:
+    route = replace(failure("a__route", "2026-01-02"), error={"type": "UnhandledError", "message": "a is why"})
+    unrun = replace(failure("x", "2026-01-02"), error={"type": "NotRunError", "message": "not run"})
+    entries = [judged("a"), {**judged("a__route"), "stage": "a"}, judged("x")]
+    causes = [cause("a", failure("a", "2026-01-01")), cause("a__route", route, "a"), cause("x", unrun)]
+    assert failure_message("run", entries, causes).splitlines() == [
+        "The run failed: 'a' failed: a is why",
+        "Not run because of it: x.",
+    ]
+
+
+def test_a_decision_to_fail_speaks_for_itself() -> None:
+    record = replace(failure("qa__fail", "2026-01-01"), error={"type": "DecidedFailure", "message": "Decided."})
+    causes = [cause("draft__3.qa__fail", record, "qa")]
+    assert failure_message("run", [judged("draft__3.qa__fail")], causes).splitlines()[0] == "The run failed: Decided."
+
+
 def test_the_message_copes_with_what_left_no_record() -> None:
-    assert "left no record" in failure_message(["a"], {"a": None})
+    assert "left no record" in failure_message("run", [judged("a")], [cause("a")])
     attempt = AttemptRecord(
         run=RUN, stage="a", task_id="a", map_index=-1, try_number=1, attempt=2, round=1, item=None,
         agent={"name": "x", "type": "python"}, state="killed", started="", ended="", seconds=1.0, input={},
     )  # fmt: skip
-    assert "'a' was stopped during attempt 2" in failure_message(["a"], {"a": attempt})
+    assert "'a' was stopped during attempt 2" in failure_message("run", [judged("a")], [cause("a", attempt)])
     failed = replace(attempt, state="failed", error={"kind": "timeout", "message": "too slow"})
-    assert "'a' failed in attempt 2 (timeout): too slow" in failure_message(["a"], {"a": failed})
+    message = failure_message("pipeline 'p'", [judged("a")], [cause("d__2.a", failed, "a")])
+    assert message == "The pipeline 'p' failed: 'a' (d__2.a) failed in attempt 2 (timeout): too slow"
 
 
 def test_an_output_that_can_not_be_rendered_fails_the_run(run_template: RunTemplate) -> None:
