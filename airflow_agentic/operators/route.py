@@ -11,9 +11,11 @@ ask for its decision and judge for themselves, and skipping them here only saves
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import BranchPythonOperator
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
 from airflow_agentic.errors import NOT_RUN, AgenticError
@@ -37,6 +39,10 @@ _FOLLOWED_KEY = "skipmixin_key"
 FAIL = "fail"
 
 
+def _nothing() -> None:
+    """What a `PythonOperator` must have."""
+
+
 class RouteOperator(PlannedOperator, BranchPythonOperator):
     """A task that chooses the arms of the graph that are followed."""
 
@@ -47,9 +53,14 @@ class RouteOperator(PlannedOperator, BranchPythonOperator):
     #: all tasks of the plan
     tasks: tuple[PlannedTask, ...]
 
-    def __init__(self, **kwargs: Any) -> None:
-        # What is called is `work`; Airflow's constructor insists on something.
-        super().__init__(python_callable=_nothing, **kwargs)
+    # What the constructor of `PythonOperator` sets. What is called is `work`, so there is no need for a constructor,
+    # and Airflow wraps each one on the way up, which would make a route half as dear again as another task.
+    __init__ = BaseOperator.__init__
+    python_callable = staticmethod(_nothing)
+    op_args: Any = ()
+    op_kwargs: Any = MappingProxyType({})
+    templates_dict = None
+    show_return_value_in_logs = False
 
     def work(self, context: Context) -> None:
         """
@@ -193,7 +204,3 @@ class RouteOperator(PlannedOperator, BranchPythonOperator):
                 error=masked(error),
             )
         )
-
-
-def _nothing() -> None:
-    """See the constructor."""
