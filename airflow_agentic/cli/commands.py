@@ -51,6 +51,16 @@ def _argument(*flags: str, **settings: Any) -> Argument:
 
 _JSON = _argument("--json", action="store_true", help="print one JSON document instead of text")
 _TEMPLATE = _argument("template", metavar="TEMPLATE", help="the template's file")
+_INPUTS = (
+    _argument(
+        "--input",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="one input; the value is read as JSON where it parses, else as text (may be repeated)",
+    ),
+    _argument("--inputs", metavar="FILE", help="a JSON or YAML file with a mapping of inputs"),
+)
 
 COMMANDS = (
     Command(
@@ -64,9 +74,16 @@ COMMANDS = (
     ),
     Command(
         name="plan",
-        help="print how a template runs: its stages in order, with levels, agents and joins",
+        help="print how a template runs: its stages in order, its loops, and the worst case",
         function="plan:plan_command",
-        arguments=(_TEMPLATE, _JSON),
+        arguments=(
+            _TEMPLATE,
+            *_INPUTS,
+            _argument(
+                "--tasks", action="store_true", help="print the tasks that Airflow will run instead of the stages"
+            ),
+            _JSON,
+        ),
     ),
     Command(
         name="render",
@@ -84,14 +101,7 @@ COMMANDS = (
         function="run:run_command",
         arguments=(
             _TEMPLATE,
-            _argument(
-                "--input",
-                metavar="NAME=VALUE",
-                action="append",
-                default=[],
-                help="one input; the value is read as JSON where it parses, else as text (may be repeated)",
-            ),
-            _argument("--inputs", metavar="FILE", help="a JSON or YAML file with a mapping of inputs"),
+            *_INPUTS,
             _JSON,
         ),
     ),

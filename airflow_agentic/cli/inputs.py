@@ -20,7 +20,19 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
 
     :raises InputError: it can't; the message names everything that is wrong.
     """
-    problems = [*_unknown(plan, inputs), *_missing(plan, inputs), *_invalid(plan, inputs)]
+    _raise_any(plan, [*_unknown(plan, inputs), *_missing(plan, inputs), *_invalid(plan, inputs)])
+
+
+def check_some_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
+    """
+    See that these can be among the inputs of a run of the plan.
+
+    :raises InputError: they can't; the message names everything that is wrong.
+    """
+    _raise_any(plan, [*_unknown(plan, inputs), *_invalid(plan, inputs)])
+
+
+def _raise_any(plan: Plan, problems: Sequence[str]) -> None:
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise InputError(f"{plan.name} can't run with these inputs:\n{lines}")
