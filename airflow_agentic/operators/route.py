@@ -27,15 +27,16 @@ from airflow_agentic.operators.xcom import push_decision
 from airflow_agentic.planning.rules import FINISHED, concerned, doomed, formula_of, formulas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from airflow.sdk import Context
 
     from airflow_agentic.operators.scope import Scope
     from airflow_agentic.planning.plan import PlannedTask
 
-#: Where Airflow looks for what a branch chose, when a task after it is cleared without it.
-_FOLLOWED_KEY = "skipmixin_key"
+#: Where Airflow looks for what a branch ruled out, when a task after it is cleared without it. A branch of Airflow's
+#: own says what it chose, and everything else that follows it directly is skipped, the run's last task too.
+_RULED_OUT_KEY = "skipmixin_key"
 FAIL = "fail"
 
 
@@ -146,11 +147,11 @@ class RouteOperator(PlannedOperator, BranchPythonOperator):
             return [(task_id, ti.map_index) for task_id in self._ruled_out_here(ti, outcome)]
         arms = self.planned.config["arms"]
         chosen = arms.get(outcome, ())
-        ti.xcom_push(_FOLLOWED_KEY, {"followed": list(chosen)})
-        not_chosen = [task_id for ids in arms.values() for task_id in ids if task_id not in chosen]
-        return [*self._ruled_out(ti, outcome, dict.fromkeys(not_chosen))]
+        not_chosen = dict.fromkeys(task_id for ids in arms.values() for task_id in ids if task_id not in chosen)
+        ti.xcom_push(_RULED_OUT_KEY, {"skipped": list(not_chosen)})
+        return [*self._ruled_out(ti, outcome, not_chosen)]
 
-    def _ruled_out(self, ti: Any, outcome: str, not_chosen: Mapping[str, None]) -> list[str]:
+    def _ruled_out(self, ti: Any, outcome: str, not_chosen: Iterable[str]) -> list[str]:
         """The arms that weren't chosen, and what can't run any more without them."""
         tasks = formulas(self.tasks)
         refused = [*not_chosen, *self._refused_with_failure(outcome, tasks)]

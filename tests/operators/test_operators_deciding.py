@@ -146,7 +146,7 @@ def ran(operator: RouteOperator, output: Any, **states: str | None) -> tuple[Fak
 def test_what_is_not_chosen_is_skipped_with_all_that_can_not_run_any_more(trace: TraceStore) -> None:
     ti, skipped = ran(routing(*ARMS, *AFTER), {"ok": True})
     assert skipped == ["qa__again", "qa__fail", "draft2", "qa2"]
-    assert ti.pushed["skipmixin_key"] == {"followed": ["qa__next", "qa__any"]}
+    assert ti.pushed["skipmixin_key"] == {"skipped": ["qa__again", "qa__fail"]}
     assert ti.pushed["agentic_decision"] == {
         "outcome": "next",
         "route": 0,
