@@ -65,6 +65,11 @@ class Instance:
     arms: dict[frozenset[str], str] = field(default_factory=dict)
     entered: str | None = None
 
+    @property
+    def decided(self) -> str:
+        """A task that is done when the stage has decided: one arm says as much as all."""
+        return min(self.arms.items(), key=lambda arm: len(arm[0]))[1]
+
 
 class Instances:
     """All instances of a scope, as far as they are planned."""

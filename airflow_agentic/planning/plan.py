@@ -125,7 +125,8 @@ class PlannedTask:
         * ``finish``: ``output`` (mapping of text), ``artifact`` (null, the artifact's task id, or a list of them
           where the template has a list; ``output`` sees it as ``artifact``), ``judged`` (in order, what the run
           answers for: ``{"task", "stage", "route": id of the route task that may handle its failure or null,
-          "readers": {task id: "merge" if that copes with its failure, else "stage"}}``).
+          "readers": {task id: "merge" if that copes with its failure, else "stage"}, "tasks": ids of all tasks of
+          the stage, "after": of a route, the arm to wait for}``).
     :param doc: Markdown for the task's documentation, or null.
     """
 

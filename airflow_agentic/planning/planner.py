@@ -11,7 +11,7 @@ from airflow_agentic.planning.configs import inputs_config
 from airflow_agentic.planning.joins import Start
 from airflow_agentic.planning.plan import Plan, canonical_json
 from airflow_agentic.planning.sheet import Sheet
-from airflow_agentic.planning.unroll import FINISH, AgentBook, Scope
+from airflow_agentic.planning.unroll import FINISH, AgentBook, Scope, ends_of
 
 if TYPE_CHECKING:
     from airflow_agentic.template import models
@@ -83,7 +83,7 @@ def _tasks(template: Template) -> tuple[Sheet, AgentBook]:
         "judged": judged,
     }
     reads, guarded = scope.read_at_end("output")
-    start = Start(tuple(entry["task"] for entry in judged), "all_done")
+    start = Start(ends_of(judged), "all_done")
     doc = "Checks the run, makes its output and seals it."
     sheet.task(FINISH, "finish", FINISH, start, reads=reads, guarded=guarded, config=config, doc=doc)
     sheet.prune()

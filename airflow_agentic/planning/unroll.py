@@ -138,8 +138,7 @@ class Scope:
             return
         for instance in self._instances.of(unit, place):
             if instance.route is not None:
-                # One arm says as much as all: they are decided together.
-                yield min(instance.arms.items(), key=lambda arm: len(arm[0]), default=((), instance.result))[1]
+                yield instance.decided
             elif not self._is_spared(unit):
                 yield instance.result
 
@@ -258,7 +257,7 @@ class Scope:
         )
         scope.plan()
         judged = scope.judged(result)
-        ends = tuple(entry["task"] for entry in judged) or (begin,)
+        ends = ends_of(judged) or (begin,)
         done = self._sheet.join(f"{prefix}pipeline__done", self._path + stage.name, ends, "all_done")
         config = {
             "output": inner.spec.output,
@@ -346,7 +345,8 @@ class Scope:
                 found.append(flow.alive_after_success(name, reader))
             found.append(flow.alive(name, reader))
         found += [flow.naming(name, target) for target in flow.nodes if name in flow.found[target].named_by]
-        unique = list(dict.fromkeys(found))
+        # Somebody has to wait for the decision, even if it leads nowhere.
+        unique = list(dict.fromkeys(found)) or [frozenset(outcomes)]
         return sorted(unique, key=lambda names: [outcome not in names for outcome in outcomes])
 
     def _arm(self, stage: Stage, place: Place, route: str, names: frozenset[str]) -> str:
@@ -518,7 +518,7 @@ class Scope:
                 }
             )
             if instance.route is not None:
-                entries.append(_judged(instance.route, self._path + instance.stage))
+                entries.append({**_judged(instance.route, self._path + instance.stage), "after": instance.decided})
         entries += [_judged(task_id, stage) for task_id, stage in self._fails]
         return entries + [_judged(task_id, task_id) for task_id in self.artifacts]
 
@@ -538,6 +538,11 @@ class Scope:
 
 def _required(references: Iterable[Reference]) -> set[str]:
     return {reference.name for reference in references if not reference.guarded}
+
+
+def ends_of(judged: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What is done when everything that is judged is: no task may be directly after a route but its arms."""
+    return tuple(entry.get("after", entry["task"]) for entry in judged)
 
 
 def _judged(task_id: str, stage: str) -> dict[str, Any]:
