@@ -99,10 +99,10 @@ class RestClient:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
         return self.call("GET", path, deserialize="false", stringify="false")["value"]
 
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, *, map_index: int = -1) -> str:
         """One try's log as text."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}"
-        content = self.call("GET", path, full_content="true")["content"]
+        content = self.call("GET", path, full_content="true", map_index=map_index)["content"]
         return "\n".join(_log_line(entry) for entry in content)
 
     def import_errors(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from support.clearing import clear
 
 from airflow_agentic.trace.assemble import assemble
 from airflow_agentic.trace.store import TraceStore
@@ -60,18 +61,6 @@ stages:
     assert (record.state, record.attempt, record.seconds < 60) == ("killed", 1, True)
     assert run.state == "failed"
     assert run.tasks == {"waits": "failed", "run__finish": "failed"}
-
-
-def clear(airflow: AirflowEnv, dag_id: str, run_id: str, task_id: str) -> None:
-    body = {
-        "dry_run": False,
-        "dag_run_id": run_id,
-        "task_ids": [task_id],
-        "include_downstream": True,
-        "only_failed": False,
-        "reset_dag_runs": True,
-    }
-    airflow.rest.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
 
 
 def test_a_stage_that_is_cleared_while_it_runs_starts_anew(airflow: AirflowEnv, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_task_told_to_stop_keeps_what_it_has(run: Run, tmp_path: Path) -> None
         {"worker": python_agent("deadly")},
         list(range(7)),
         items={"items_per_task": 7, "max_parallel": 5},
-        input={"value": "{{ item }}", "folder": str(tmp_path)},
+        input={"value": "{{ item }}", "folder": str(tmp_path), "others": 5},
     )
     assert ran.state == "success"
     assert ran.output("work.collect")["outputs"] == list(range(7))

@@ -152,11 +152,13 @@ class AirflowEnv:
         state = self.rest.wait_for_run(dag_id, run_id, timeout=timeout, on_wait=self._server.check)
         instances = self.rest.task_instances(dag_id, run_id)
         failed = [ti for ti in instances if ti["state"] == "failed"]
-        logs = [
-            f"--- {ti['task_id']}\n{self.rest.log(dag_id, run_id, ti['task_id'], ti['try_number'])}" for ti in failed
-        ]
+        logs = [f"--- {ti['task_id']} {ti['map_index']}\n{self._log(ti)}" for ti in failed]
         tasks = {ti["task_id"]: ti["state"] for ti in instances}
         return FinishedRun(dag_id=dag_id, run_id=run_id, state=state, tasks=tasks, logs="\n".join(logs))
+
+    def _log(self, ti: dict[str, Any]) -> str:
+        task = (ti["dag_id"], ti["dag_run_id"], ti["task_id"])
+        return self.rest.log(*task, ti["try_number"], map_index=ti["map_index"])
 
 
 def _write(file: Path, text: str) -> Path:

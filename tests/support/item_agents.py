@@ -73,14 +73,18 @@ def later(folder: str, value: int, retry_after: float = 1.0) -> int:
     return value
 
 
-def deadly(folder: str, value: int, number: int = signal.SIGTERM) -> int:
-    """The value 3 gets its process a signal in its first call, once all before it are done; it and 4 hang then."""
+def deadly(folder: str, value: int, others: int, number: int = signal.SIGTERM) -> int:
+    """
+    In their first calls, the values 3 and 4 hang, and 3 gets its process a signal when the others have long been done.
+
+    :param others: how many there are.
+    """
     times = note(folder, f"deadly {value}")
     if value in (3, 4) and times == 1:
         if value == 3:
-            while len(calls(folder)) < 5:
+            while len(calls(folder)) < others + 2:
                 time.sleep(0.01)
-            time.sleep(0.5)
+            time.sleep(1.5)
             os.kill(os.getpid(), number)
         time.sleep(60)
     return value
