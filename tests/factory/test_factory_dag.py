@@ -53,7 +53,7 @@ def test_a_join_is_an_empty_task(tmp_path: Path) -> None:
   fourth: {agent: echo, needs: [first], after: [third], input: {value: 1}}
 """
     dag = build(tmp_path, text=echo() + stages)
-    joins = [task for task in dag.tasks if type(task).__name__ == "EmptyOperator"]
+    joins = [task for task in dag.tasks if task.inherits_from_empty_operator]
     assert [task.task_id for task in joins] == [task_id for task_id in dag.task_ids if task_id.startswith("fourth__")]
     assert joins
 
