@@ -226,25 +226,26 @@ CODES = (
     _code(
         "AGT209",
         "Not one kind",
-        "A stage is exactly one of `agent` and `merge`.",
+        "A stage is exactly one of `agent`, `merge`, `human` and `pipeline`.",
         """
         stages:
           draft: {prompt: Write.}
         """,
         (2, 3),
-        "Name an agent, or write `merge:`.",
+        "Name an agent, or write one of the others.",
     ),
     _code(
         "AGT210",
-        "A key of agents only",
-        "A merge has no prompt, no input and no attempts: it only merges.",
+        "A key of others",
+        """The key exists, but not there: a merge has no prompt and no attempts, a stage for people no input, a
+        pipeline no pool, a route that goes on no `max_rounds`; another agent can stand in only for an agent.""",
         """
         stages:
           draft: {agent: writer, prompt: Write.}
           all: {merge: {from: [draft], how: list}, retry: {attempts: 2}}
         """,
         (3, 44),
-        "Remove the key, or put it on the stages that are merged.",
+        "Remove the key, or put it where the hint says.",
     ),
     _code(
         "AGT211",
@@ -266,6 +267,41 @@ CODES = (
         "An include with more than agents",
         "Only agents are shared by including files.",
         instead="Move the rest into the template.",
+    ),
+    _code(
+        "AGT214",
+        "Not one of them",
+        "A route is one of `to` and `back_to`, an entry of `on_error` one of `agent`, `value` and `to`.",
+        """
+        stages:
+          draft: {agent: loader, routes: [{goto: check}]}
+          check: {agent: loader}
+        """,
+        (2, 35),
+        "Write `routes: [{to: check}]`.",
+    ),
+    _code(
+        "AGT215",
+        "A fan-out's key without a fan-out",
+        "Without `for_each` there are no items that could be limited, worked on at once or tolerated.",
+        """
+        stages:
+          check: {agent: loader, tolerate: 10%}
+        """,
+        (2, 26),
+        "Add `for_each: draft.citations`, or remove the key.",
+    ),
+    _code(
+        "AGT216",
+        "A reserved word in a question",
+        """An answer has `choice`, `by` and `timed_out` besides its fields, and `fail` is what `on_timeout` may say;
+        each option is a button of its own.""",
+        """
+        stages:
+          ask: {human: {ask: Go on?, options: [go, fail], timeout: 1d, on_timeout: go}}
+        """,
+        (2, 44),
+        "Write `options: [go, stop]`.",
     ),
     _code(
         "AGT220",
@@ -312,6 +348,19 @@ CODES = (
         "Keep one.",
     ),
     _code(
+        "AGT224",
+        "A value that doesn't fit",
+        "What stands in for a stage's output after an error is read like the output.",
+        """
+        agents:
+          score: {type: python, callable: "m:f", output: {score: number}}
+        stages:
+          qa: {agent: score, on_error: {value: {score: none}}}
+        """,
+        (4, 40),
+        "Write `on_error: {value: {score: 0}}`.",
+    ),
+    _code(
         "AGT301",
         "Not an expression",
         "Jinja can't read the text.",
@@ -350,7 +399,8 @@ CODES = (
     _code(
         "AGT401",
         "An unknown name",
-        "The expression reads a stage that doesn't exist, or a name it can't read there.",
+        """There is no such stage, or the name can't be read there: `item` only in a fan-out, `round` and `feedback`
+        only in a loop, `error` only after one, and inside of a pipeline only its own stages.""",
         """
         stages:
           research: {agent: loader}
@@ -413,8 +463,8 @@ CODES = (
     _code(
         "AGT406",
         "A result that may be missing",
-        """A run may succeed without that stage (it has a `when`, or needs one
-        that has), and its result has to say what then.""",
+        """A run may succeed without that stage (it has a `when`, stands on a route, or needs one that does), and its
+        result has to say what then.""",
         """
         inputs: {go: boolean}
         stages:
@@ -425,16 +475,42 @@ CODES = (
         "Write `draft | default(none)`.",
     ),
     _code(
+        "AGT407",
+        "An error that may not be there",
+        """The stage can be reached without an error too, and printing an `error` that isn't there is one.""",
+        """
+        stages:
+          draft: {agent: loader, on_error: {to: ask}, routes: [{when: draft.odd, to: ask}, {to: next}]}
+          ask: {agent: writer, prompt: "{{ error.message }}"}
+        """,
+        (3, 36),
+        "Write `error.message | default('nothing failed')`, or `{% if error %}`.",
+    ),
+    _code(
+        "AGT408",
+        "A comparison that always comes out the same",
+        """By what is declared, the two sides are of different kinds, or one of them never has that value: a text is no
+        number, and `'0.8'` is a text.""",
+        """
+        inputs: {min_score: number}
+        stages:
+          draft: {agent: loader, when: inputs.min_score > '0.5'}
+        """,
+        (3, 32),
+        "Write `inputs.min_score > 0.5`; for a text that holds a number, `x | float > 0.5`.",
+    ),
+    _code(
         "AGT410",
         "A circle",
-        "Each of the stages would wait for the other.",
+        """Each of the stages would wait for the other. The only way back is a route with `back_to`, which has a
+        bound; only a stage's own routes can read it.""",
         """
         stages:
           a: {agent: loader, input: {b: "{{ b }}"}}
           b: {agent: loader, input: {a: "{{ a }}"}}
         """,
         (2, 3),
-        "Remove one of the reads.",
+        "Remove one of the reads, or go back: `routes: [{when: …, back_to: a, max_rounds: 3}, {to: next}]`.",
     ),
     _code(
         "AGT411",
@@ -461,7 +537,7 @@ CODES = (
     _code(
         "AGT413",
         "An agent that nobody uses (warning)",
-        "Perhaps a stage names another one by mistake.",
+        "No stage, no pipeline in place and no `on_error` names it. Perhaps one names another agent by mistake.",
         """
         agents:
           spare: {type: python, callable: "m:f"}
@@ -530,12 +606,212 @@ CODES = (
         "Write a relative path.",
     ),
     _code(
+        "AGT450",
+        "Targets that don't go together",
+        "`end` and `fail` say that the run doesn't go on there; a stage is named once.",
+        """
+        stages:
+          draft: {agent: loader, routes: [{to: [publish, end]}]}
+          publish: {agent: loader}
+        """,
+        (2, 50),
+        "Write `to: publish`, or `to: end`.",
+    ),
+    _code(
+        "AGT451",
+        "A last route with a condition",
+        "When it doesn't hold, nothing says where the run goes on.",
+        """
+        stages:
+          draft: {agent: loader, routes: [{when: draft.good, to: publish}]}
+          publish: {agent: loader}
+        """,
+        (2, 42),
+        "Add `{to: next}`, `{to: end}` or `{to: fail}` behind it.",
+    ),
+    _code(
+        "AGT452",
+        "Never tried",
+        "A route without a condition is always taken, and a value or target for all errors always recovers.",
+        """
+        stages:
+          draft: {agent: loader, routes: [{to: publish}, {when: draft.bad, to: fail}]}
+          publish: {agent: loader}
+        """,
+        (2, 35),
+        "Put it last: `routes: [{when: draft.bad, to: fail}, {to: publish}]`.",
+    ),
+    _code(
+        "AGT453",
+        "A way back that can't be",
+        """A route goes back to a stage that has run whenever this one runs, and by one route only: what lies between
+        the two is repeated.""",
+        """
+        stages:
+          draft: {agent: loader, routes: [{when: draft.bad, back_to: publish, max_rounds: 3}, {to: next}]}
+          publish: {agent: loader, needs: draft}
+        """,
+        (2, 62),
+        "Go on with `to:`, or go back to a stage before this one: `{back_to: draft, max_rounds: 3}`.",
+    ),
+    _code(
+        "AGT454",
+        "Loops in each other's way",
+        """Two loops would wait for each other's end, or one would go back although the other one already has in the
+        same round.""",
+        """
+        stages:
+          a: {agent: loader}
+          b: {agent: loader}
+          c: {agent: loader, needs: [a, b], routes: [{when: c.bad, back_to: a, max_rounds: 2}, {to: next}]}
+          d: {agent: loader, needs: [a, b], routes: [{when: d.bad, back_to: b, max_rounds: 2}, {to: next}]}
+        """,
+        (5, 69),
+        "Let one loop come after the other (`d: {needs: [b, c]}`), or decide in one stage.",
+    ),
+    _code(
+        "AGT455",
+        "Stages that never both run",
+        "They stand on different routes of one decision, so what requires both never runs.",
+        """
+        stages:
+          draft: {agent: loader, routes: [{when: draft.long, to: shorten}, {to: publish}]}
+          shorten: {agent: loader}
+          publish: {agent: loader}
+          report: {agent: loader, needs: [shorten, publish]}
+        """,
+        (5, 3),
+        "Wait for both, `after: [shorten, publish]`, or read one of them guarded: `shorten | default(publish)`.",
+    ),
+    _code(
+        "AGT456",
+        "A stage that nothing reaches",
+        "Routes replace the default: what depends on a stage with routes runs only if one of them leads there.",
+        """
+        stages:
+          draft: {agent: loader, routes: [{when: draft.bad, to: fail}, {to: end}]}
+          publish: {agent: loader, needs: draft}
+        """,
+        (3, 3),
+        "Write `{to: next}` instead of `{to: end}`, or `to: publish`.",
+    ),
+    _code(
+        "AGT457",
+        "Not a list",
+        "A fan-out works on the items of a list.",
+        """
+        inputs: {topic: string}
+        stages:
+          check: {agent: loader, for_each: inputs.topic}
+        """,
+        (3, 36),
+        "Name a list: `for_each: draft.citations`; of another fan-out, its `outputs`.",
+    ),
+    _code(
+        "AGT458",
+        "More failures than are tolerated (warning)",
+        "The stage has failed before the route asks, so the route is never taken.",
+        """
+        stages:
+          check:
+            agent: loader
+            for_each: run.conf.list
+            routes: [{when: check.failed_ratio > 0.2, to: end}, {to: next}]
+        """,
+        (5, 21),
+        "Write `tolerate: 100%`, so that the route decides.",
+    ),
+    _code(
+        "AGT459",
+        "A question without an end",
+        "When nobody answers in time, one of the options is taken, with the fields' defaults; or the stage fails.",
+        """
+        stages:
+          ask: {human: {ask: Publish it?, options: [Yes, No], timeout: 2d, on_timeout: Later}}
+        """,
+        (2, 80),
+        "Write `on_timeout: No`, or `on_timeout: fail`; give every field a default, or write `on_timeout: fail`.",
+    ),
+    _code(
+        "AGT460",
+        "A stand-in with another output",
+        "Who reads the stage doesn't know which agent worked on it.",
+        """
+        agents:
+          large: {type: python, callable: "m:f", output: {text: string}}
+          small: {type: python, callable: "m:g", output: {answer: string}}
+        stages:
+          draft: {agent: large, on_error: {agent: small}}
+        """,
+        (5, 43),
+        "Declare the same output for both.",
+    ),
+    _code(
+        "AGT470",
+        "A pipeline that can't be had",
+        """No file beside the template is called so or names itself so, or it lies outside of the templates'
+        folder.""",
+        """
+        stages:
+          check: {pipeline: fact_check}
+        """,
+        (2, 21),
+        "Write the name of a template beside this one, without `.yaml`; or the stages in place.",
+    ),
+    _code(
+        "AGT471",
+        "A pipeline in itself",
+        "It would never end: a pipeline holds itself, perhaps through another file, or they stand more than 8 deep.",
+        """
+        stages:
+          check: {pipeline: example}
+        """,
+        (2, 21),
+        "To repeat stages, go back: `{back_to: draft, max_rounds: 3}`; for the items of a list: `for_each`.",
+    ),
+    _code(
+        "AGT472",
+        "What a pipeline takes",
+        """A pipeline's `input` gives all inputs of the other file without a default, and no others, with values
+        that fit.""",
+        instead="""`check: {pipeline: fact_check, input: {claim: "{{ draft }}"}}`, where `fact_check.yaml` has
+        `inputs: {claim: string}`.""",
+    ),
+    _code(
+        "AGT473",
+        "Repeated in what is repeated",
+        """Airflow repeats single tasks and groups of tasks, but no group inside of a repeated group. An agent works on
+        an inner list in one task.""",
+        """
+        stages:
+          each:
+            for_each: run.conf.list
+            pipeline:
+              stages:
+                ask: {human: {ask: Right?, timeout: 1d, on_timeout: fail}, for_each: run.conf.people}
+        """,
+        (6, 68),
+        "Flatten the two lists into one `for_each`, or let an agent work on the inner one.",
+    ),
+    _code(
+        "AGT474",
+        "Too many executions",
+        "Every round is planned before a run: the rounds of loops in each other, and pipelines in pipelines, multiply.",
+        """
+        stages:
+          a: {agent: loader, routes: [{when: a.bad, back_to: a, max_rounds: 50}, {to: next}]}
+          b: {agent: loader, needs: a, routes: [{when: b.bad, back_to: a, max_rounds: 50}, {to: next}]}
+        """,
+        (2, 69),
+        "Lower `max_rounds`, of inner loops first.",
+    ),
+    _code(
         "AGT901",
         "Not supported yet",
         "The language has it, this version doesn't run it.",
         """
         stages:
-          draft: {agent: writer, prompt: Write., for_each: inputs.topics}
+          draft: {agent: writer, prompt: Write., cache: {ttl: 7d}}
         """,
         (2, 42),
         "Leave it out, or wait for a later version.",

@@ -34,10 +34,18 @@ Duration = Annotated[
 NOT_EMPTY = r"\S"
 #: A text that may hold Jinja.
 Text = Annotated[str, Field(pattern=NOT_EMPTY)]
+
+
+def _expression(value: Any) -> Any:
+    if isinstance(value, list):
+        raise ValueError("write a list as an expression, in quotes")
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 #: A bare expression, or one in ``{{ }}``; ``true`` and ``false`` are expressions too.
 Expression = Annotated[
     str,
-    BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value),
+    BeforeValidator(_expression),
     Field(pattern=NOT_EMPTY),
     WithJsonSchema({"type": ["string", "boolean"]}),
 ]

@@ -63,6 +63,7 @@ def _read(source: Source, path: Path, root: Path) -> Template:
     if template is None:
         raise TemplateError(in_order(problems))
     sound = _is_sound(template, loading)
+    problems.extend(loading.found)
     keys = [*_own_texts(template), *result_texts(template.spec, template.artifacts, source)]
     template, texts = _with_reads(template, keys)
     run_checks(Checking(template, texts, problems, sound))
@@ -168,7 +169,7 @@ def analysed(template: Template, loading: Loading, place: Loc) -> Template:
     template, texts = _with_reads(template, keys)
     problems = Problems()
     run_inner_checks(Checking(template, texts, problems, sound, in_place=bool(place)))
-    loading.problems.extend(problem for problem in problems if place or problem.severity == "error")
+    loading.found.extend(problem for problem in problems if place or problem.severity == "error")
     return template
 
 

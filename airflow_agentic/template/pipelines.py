@@ -19,7 +19,7 @@ from airflow_agentic.template.source import read_source, to_data
 from airflow_agentic.template.template import Input, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from airflow_agentic.template.source import Loc
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Pipelines in pipelines.
 MAX_DEPTH = 8
+#: Of other files, each as often as it is used.
+MAX_STAGES = 10_000
 SUFFIXES = (".yaml", ".yml")
 _NAME = re.compile(r"""^['"]?name['"]?[ \t]*:[ \t]*(['"]?)([A-Za-z0-9_.-]+)\1[ \t]*(?:\#.*)?$""", re.MULTILINE)
 #: What a template is used for as a pipeline; the rest belongs to runs of its own.
@@ -55,38 +57,49 @@ def read_pipeline(
         return None
     name = f"{scope.name}.{stage}"
     if isinstance(spec.pipeline, dict):
-        return _in_place(scope, stage, spec, loc, replace(scope, name=name, outer=(*scope.outer, *stages)))
+        inner_scope = replace(scope, name=name, outer=(*scope.outer, *stages))
+        return _in_place(inner_scope, stage, spec, spec.pipeline, loc)
     inner = _of_file(scope, spec.pipeline, (*loc, "pipeline"))
-    return inner and renamed(inner, name)
+    if inner is None:
+        return None
+    scope.loading.copied += sum(len(each.stages) for each in (inner, *inner_pipelines(inner)))
+    if scope.loading.copied > MAX_STAGES:
+        message = f"pipelines in pipelines hold more than {MAX_STAGES:,} stages"
+        scope.reader.error("AGT474", message, (*loc, "pipeline"), "use fewer of them")
+        return None
+    return renamed(inner, name)
 
 
-def _in_place(scope: Scope, stage: str, spec: models.PipelineStage, loc: Loc, inner: Scope) -> Template | None:
+def _in_place(
+    scope: Scope, stage: str, spec: models.PipelineStage, given: Mapping[str, Any], loc: Loc
+) -> Template | None:
     """A pipeline that sees its stage's ``input`` and the file's agents."""
     from airflow_agentic.template.parse import analysed
     from airflow_agentic.template.stages import read_stages
 
     reader, place = scope.reader, (*loc, "pipeline")
-    own = reader.model(models.InnerPipeline, spec.pipeline, place, stages={})
+    own = reader.model(models.InnerPipeline, given, place, stages={})
     if own is None:
         return None
-    data = reader.mapping(own.stages, (*place, "stages"))
+    data = own.stages
     if not data:
-        reader.error("AGT207", "a pipeline has at least one stage", (*place, "stages"))
+        if given.get("stages") == {}:
+            reader.error("AGT207", "a pipeline has at least one stage", (*place, "stages"))
         return None
-    inner = replace(
-        inner,
+    scope = replace(
+        scope,
         prefix=f"{scope.prefix}{stage}.",
         recoveries=tuple(entry for entry in scope.recoveries if entry.to is None),
         depth=scope.depth + 1,
     )
     template = Template(
         source=reader.source,
-        name=inner.name,
+        name=scope.name,
         spec=models.TemplateModel(version=1, stages={}, output=own.output, defaults=scope.defaults),
         schedule=None,
         inputs={key: Input(name=key, schema={}, required=True) for key in spec.input or {}},
         agents=scope.agents,
-        stages=read_stages(inner, data, (*place, "stages")),
+        stages=read_stages(scope, data, (*place, "stages")),
     )
     return analysed(template, scope.loading, place)
 
@@ -114,7 +127,8 @@ def _find(scope: Scope, name: str, loc: Loc) -> Path | None:
         hint = "write the name of a template in this folder, without a path and without .yaml"
         scope.reader.error("AGT470", f"'{name}' is no template's name", loc, hint)
         return None
-    target = next((folder / f"{name}{end}" for end in SUFFIXES if (folder / f"{name}{end}").is_file()), None)
+    files = [folder / f"{name}{end}" for end in SUFFIXES]
+    target = next((path for path in files if path == scope.path or path.is_file()), None)
     target = target or next((path for path in _templates(folder) if _claims(path, name)), None)
     if target is None:
         names = [path.stem for path in _templates(folder) if path.name != scope.path.name]

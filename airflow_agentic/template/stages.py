@@ -20,20 +20,25 @@ if TYPE_CHECKING:
     from airflow_agentic.template.template import Agent, Recovery, Template
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Loading:
     """
     What is shared by all files that one template is made of.
 
     :param root: the folder that they can't leave.
+    :param problems: of the shape of everything.
+    :param found: by the checks of inner pipelines.
     :param files: the texts of the other files, by their path from the template's folder.
     :param pipelines: templates that were read to be pipelines, by path; None for one with problems.
+    :param copied: how many stages of them stand in others.
     """
 
     root: Path
     problems: list[Problem]
+    found: list[Problem] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     pipelines: dict[Path, Template | None] = field(default_factory=dict)
+    copied: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

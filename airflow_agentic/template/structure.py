@@ -85,7 +85,8 @@ def _refuse_foreign_keys(reader: Reader, kind: str, data: dict[str, Any], loc: L
     for key in data:
         having = [name for name, model in models.STAGES.items() if key in model.model_fields and key not in own]
         if having:
-            foreign[key] = " or ".join(_KINDS[name] for name in having)
+            *names, last = (_KINDS[name] for name in having)
+            foreign[key] = f"{', '.join(names)} or {last}" if names else last
     for key, having_it in foreign.items():
         reader.error("AGT210", f"{_KINDS[kind]} has no '{key}'", (*loc, key), f"only {having_it} has it", key=True)
     return {key: value for key, value in data.items() if key not in foreign} if foreign else data

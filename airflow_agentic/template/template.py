@@ -141,7 +141,7 @@ class Stage:
     @property
     def decides(self) -> bool:
         """Whether a decision says what runs after it."""
-        return bool(self.routes or self.error_targets)
+        return bool(self.routes or (self.recoveries and self.error_targets))
 
 
 _KINDS: dict[str, Literal["agent", "merge", "human", "pipeline"]] = {

@@ -77,24 +77,25 @@ def run_inner_checks(checking: Checking) -> None:
 
     for check in (*expressions.CHECKS, *names.CHECKS, *agents.CHECKS):
         check(checking)
+    stages = checking.template.stages.values()
+    used = frozenset[str]().union(*(stage.spec.model_fields_set for stage in stages))
     if any(analysis.comparisons for _, analysis in checking.texts):
         from airflow_agentic.template.checks import comparisons
 
         comparisons.check_comparisons(checking)
-    stages = checking.template.stages.values()
-    if any(stage.decides or stage.recoveries for stage in stages):
+    if "routes" in used or any(stage.recoveries for stage in stages):
         from airflow_agentic.template.checks import control
 
         control.check(checking)
-    if any(stage.spec.model_fields_set & FAN_OUT_KEYS for stage in stages):
+    if used & FAN_OUT_KEYS:
         from airflow_agentic.template.checks import fan_out
 
         fan_out.check(checking)
-    if any(stage.kind == "human" for stage in stages):
+    if "human" in used:
         from airflow_agentic.template.checks import people
 
         people.check(checking)
-    if any(stage.kind == "pipeline" for stage in stages):
+    if "pipeline" in used:
         from airflow_agentic.template.checks import pipelines
 
         pipelines.check(checking)

@@ -60,8 +60,10 @@ def _hint(comparison: Comparison, kinds: tuple[str | None, str | None]) -> str |
 def _schema(checking: Checking, key: TextKey, side: Operand) -> Schema:
     """What is declared of a side that is a path; empty where nothing is."""
     path = side.path
-    known = path is not None and (path[0] in key.names or (key.stages and path[0] in checking.template.stages))
-    if path is None or not known:
+    if path is None:
+        return {}
+    stages = (*checking.template.stages, "error", "round") if key.stages else ()
+    if path[0] not in (*key.names, *stages):
         return {}
     return checking.schemas.at(checking.schemas.root(path[0], key), path[1:])
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
+from airflow_agentic.template.flow import MAX_EXECUTIONS
 from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from airflow_agentic.template.template import Template
 
 
-#: Executions of stages in one run, each of them a task or more.
-MAX_EXECUTIONS = 5_000
 _NOTIFICATIONS = ("notify.on_success", "notify.on_failure", "notify.on_escalation")
 _AT_THE_END = ("output", "notify.on_success")
 _CODES: dict[str, str] = {
     "back_to": "AGT453",
     "same_back_to": "AGT453",
     "waiting_loops": "AGT454",
+    "torn_loops": "AGT454",
+    "too_many_rounds": "AGT474",
     "exclusive": "AGT455",
     "unreachable": "AGT456",
 }
@@ -39,35 +39,26 @@ def check(checking: Checking) -> None:
         return
     if checking.sound and any(stage.decides for stage in template.stages.values()):
         for problem in template.flow.problems:
-            message, code = problem.message, _CODES[problem.kind]
-            checking.report(code, message, problem.loc, key=True, needle=problem.needle, hint=problem.hint)
+            place = {"key": problem.loc[-1] != "back_to", "needle": problem.needle}
+            checking.report(_CODES[problem.kind], problem.message, problem.loc, hint=problem.hint, **place)
     _check_optional(checking, template.optional_stages)
     _check_executions(checking)
 
 
 def _check_executions(checking: Checking) -> None:
-    """What a loop, a loop in it and the pipelines in that make of a few stages can be started by nobody."""
+    """Pipelines in pipelines multiply too."""
     template = checking.template
-    if len(template.stages) <= MAX_EXECUTIONS and all(
-        stage.pipeline is None and not stage.routes for stage in template.stages.values()
-    ):
+    pipelines = [stage for stage in template.stages.values() if stage.pipeline is not None]
+    if not pipelines or template.flow.loops or template.flow.executions <= MAX_EXECUTIONS:
         return
-    number = executions(template)
-    if number > MAX_EXECUTIONS:
-        message = f"a run may execute {number:,} stages: rounds of loops in each other multiply"
-        loops = template.flow.loops
-        loc = template.stages[loops[0].source].loc if loops else ("stages",)
-        checking.report("AGT474", message, loc, key=True, hint=f"at most {MAX_EXECUTIONS:,}: lower max_rounds")
+    message = f"all pipelines together are {template.flow.executions} executions of stages, more than {MAX_EXECUTIONS}"
+    largest = max(pipelines, key=lambda stage: _size(stage.pipeline))
+    hint = "lower max_rounds in them, or use fewer of them"
+    checking.report("AGT474", message, (*largest.loc, "pipeline"), key=True, hint=hint)
 
 
-def executions(template: Template) -> int:
-    """How many stages a run executes at most, fan-outs counted once."""
-    total = 0
-    for stage in template.stages.values():
-        rounds = prod(loop.max_rounds for loop in template.flow.loops_of[stage.name])
-        inner = stage.pipeline
-        total += rounds * (1 if inner is None or inner.cycle else 1 + executions(inner))
-    return total
+def _size(pipeline: Template | None) -> int:
+    return 0 if pipeline is None or pipeline.cycle else pipeline.flow.executions
 
 
 def _check_stage_names(checking: Checking) -> None:

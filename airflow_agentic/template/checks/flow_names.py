@@ -82,7 +82,9 @@ def errors_seen(template: Template) -> tuple[frozenset[str], frozenset[str]]:
         depends = template.dependencies[name]
         if seen.intersection(depends.all):
             seen.add(name)
-        if sure.intersection(depends.required) or (depends.named_by and sure.issuperset(depends.named_by)):
+        # It runs when all it requires has run; named, or with nothing required, when one of several ways leads to it.
+        ways = depends.named_by or (() if depends.required else depends.all)
+        if sure.intersection(depends.required) or (ways and sure.issuperset(ways)):
             sure.add(name)
     return frozenset(seen), frozenset(sure)
 

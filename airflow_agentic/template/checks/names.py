@@ -62,9 +62,7 @@ def _hint_of_item(checking: Checking, key: TextKey) -> str:
     stage = checking.template.stages[key.owner]
     if stage.for_each is None:
         return "add for_each: with a list"
-    return f"{key.part} is decided once, not for each item" + (
-        f": read {stage.name}.results" if key.part == "routes" else ""
-    )
+    return "this is decided once, not for each item" + (f": read {stage.name}.results" if key.part == "routes" else "")
 
 
 def _check_path(checking: Checking, key: TextKey, reference: Reference) -> None:
@@ -117,12 +115,15 @@ def walk(checking: Checking, key: TextKey, reference: Reference, schema: Schema,
 
 def _absent(checking: Checking, key: TextKey, reference: Reference, depth: int, found: Step, *, is_whole: bool) -> None:
     part, shown = reference.path[depth], ".".join(reference.path[:depth])
-    message = f"'{shown}' has no '{part}'" if found.known else f"'{shown}' is a {found.kind}: it has no '{part}'"
+    keys = found.known or found.kind == "object"
+    message = f"'{shown}' has no '{part}'" if keys else f"'{shown}' is a {found.kind}: it has no '{part}'"
     hint = did_you_mean(part, found.known) or (f"it has {listed(found.known)}" if found.known else None)
     if found.kind == "text" and is_whole:
         hint = f"read it as a whole: {{{{ {shown} }}}}, or declare an output with keys"
+    elif found.kind == "object" and not found.known:
+        hint = "nothing is declared in its output"
     elif is_whole and "outputs" in found.known and "failed_ratio" in found.known:
-        hint = f"'{shown}' is a fan-out: it has {listed(found.known)}"
+        hint = did_you_mean(part, found.known) or f"'{shown}' is a fan-out: it has {listed(found.known)}"
     needle = ".".join(reference.path[: depth + 1])
     checking.report_text("AGT403", message, key, needle=needle, text_line=reference.line, hint=hint)
 
