@@ -11,7 +11,9 @@ again.
 from __future__ import annotations
 
 import itertools
+import math
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -133,8 +135,15 @@ class _Driver:
         """The ids of the task instances that workers may start, in a fixed order."""
         from airflow.models.taskinstance import TaskInstance as Row
 
-        query = select(Row.id).where(Row.dag_id == run.dag_id, Row.run_id == run.run_id, Row.state == "scheduled")
-        return list(self._session.scalars(query.order_by(Row.task_id, Row.map_index)))
+        query = select(Row.id, Row.task_id).where(
+            Row.dag_id == run.dag_id, Row.run_id == run.run_id, Row.state == "scheduled"
+        )
+        busy = Counter(self._instance(ti_id).task_id for ti_id in self._working)
+        return [
+            ti_id
+            for ti_id, task_id in self._session.execute(query.order_by(Row.task_id, Row.map_index))
+            if busy[task_id] < (self._dag.get_task(task_id).max_active_tis_per_dagrun or math.inf)
+        ]
 
     def _start(self, ti_id: Any, run: DagRun) -> None:
         ti = self._instance(ti_id)
@@ -157,6 +166,8 @@ class _Driver:
             # due at once: nothing here waits
             ti.state, ti.end_date = "up_for_retry", end.end_date - timedelta(days=1)
             ti.retry_delay_override = 0.0
+        elif isinstance(end, comms.RescheduleTask):
+            ti.state = "up_for_reschedule"
         else:
             ti.state = "success" if isinstance(end, comms.SucceedTask) else str(end.state.value)  # type: ignore[attr-defined]
         self._session.flush()

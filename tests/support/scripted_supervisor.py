@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: What Airflow's own branching pushes.
 XCOM_SKIPMIXIN_KEY = "skipmixin_key"
 #: How a task may end, as the task runner says it.
-_ENDS = (comms.SucceedTask, comms.TaskState, comms.RetryTask, comms.AwaitInputTask)
+_ENDS = (comms.SucceedTask, comms.TaskState, comms.RetryTask, comms.RescheduleTask, comms.AwaitInputTask)
 
 
 @dataclass(kw_only=True)
