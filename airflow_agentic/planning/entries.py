@@ -84,7 +84,7 @@ class Entries:
             )
             tokens.append(ways)
             if ways is not None:
-                must.append(self._task_of(ways, name, place))
+                must.append(self._task_of(ways, name, task_id))
         start = start_of(
             task_id,
             required=_unique(must),
@@ -196,7 +196,7 @@ class Entries:
     def _may_fail(self, loop: Loop) -> bool:
         return any("fail" in self._flow.outcomes.get(name, ()) for name in loop.body)
 
-    def _task_of(self, token: Token, name: str, place: Place) -> str:
+    def _task_of(self, token: Token, name: str, task_id: str) -> str:
         """The task that succeeds when a formula holds."""
         if isinstance(token, str):
             return token
@@ -204,11 +204,11 @@ class Entries:
             raise ValueError("what always holds needs no task")
         if token not in self._flows:
             word, parts = token
-            tasks = tuple(self._task_of(part, name, place) for part in parts)
-            task_id = f"{place.prefix}{name}__flow{len(self._flows) + 1}"
+            tasks = tuple(self._task_of(part, name, task_id) for part in parts)
+            flow_id = f"{task_id}__flow{len(self._flows) + 1}"
             # What failed stops the stage by another way; here one way that is open is enough.
             rule = "all_success" if word == "and" else "one_success"
-            self._flows[token] = self._sheet.join(task_id, name, tasks, rule)  # type: ignore[arg-type]
+            self._flows[token] = self._sheet.join(flow_id, name, tasks, rule)  # type: ignore[arg-type]
         return self._flows[token]
 
 

@@ -346,7 +346,7 @@ class Scope:
             found.append(flow.alive(name, reader))
         found += [flow.naming(name, target) for target in flow.nodes if name in flow.found[target].named_by]
         # Somebody has to wait for the decision, even if it leads nowhere.
-        unique = list(dict.fromkeys(found)) or [frozenset(outcomes)]
+        unique = list(dict.fromkeys(found)) or [frozenset()]
         return sorted(unique, key=lambda names: [outcome not in names for outcome in outcomes])
 
     def _arm(self, stage: Stage, place: Place, route: str, names: frozenset[str]) -> str:

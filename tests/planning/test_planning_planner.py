@@ -8,9 +8,9 @@ from textwrap import dedent
 import pytest
 from support.template_texts import EVERY_KEY, SMALLEST, VALID, template
 
+from airflow_agentic.planning.configs import DEFAULT_TIMEOUT
 from airflow_agentic.planning.joins import start_of
 from airflow_agentic.planning.plan import PLAN_FORMAT, Plan, canonical_json
-from airflow_agentic.planning.configs import DEFAULT_TIMEOUT
 from airflow_agentic.planning.planner import START_DATE, make_plan
 from airflow_agentic.template.parse import load_text
 

@@ -183,7 +183,7 @@ PLANS = {
         each.item.a__2.b__route: all_success(each.item.a__2.b) reads b=each.item.a__2.b
         each.item.a__2.b__fail: ['all_success', [{'arm': 'each.item.a__2.b__route', 'outcomes': ['fail']}]]
         each.item.c: ['all_success', ['each.item.pipeline__start', ['none_failed', ['each.item.a__1.a', 'each.item.a__2.a', {'arm': 'each.item.a__1.b__route', 'outcomes': ['again_a']}, {'arm': 'each.item.a__2.b__route', 'outcomes': ['again_a']}]], ['none_failed_min_one_success', [{'arm': 'each.item.a__1.b__route', 'outcomes': ['to_c']}, {'arm': 'each.item.a__2.b__route', 'outcomes': ['to_c']}]]]]
-        each.item.pipeline__result: ['all_success', ['each.item.pipeline__start', ['all_done', ['each.item.a__1.a', 'each.item.a__2.a', 'each.item.a__1.b', 'each.item.a__1.b__route', 'each.item.a__2.b', 'each.item.a__2.b__route', 'each.item.c', 'each.item.a__1.b__fail', 'each.item.a__2.b__fail']]]] reads c?=each.item.c
+        each.item.pipeline__result: ['all_success', ['each.item.pipeline__start', ['all_done', ['each.item.a__1.a', 'each.item.a__2.a', 'each.item.a__1.b', {'arm': 'each.item.a__1.b__route', 'outcomes': ['again_a']}, 'each.item.a__2.b', {'arm': 'each.item.a__2.b__route', 'outcomes': ['again_a']}, 'each.item.c', 'each.item.a__1.b__fail', 'each.item.a__2.b__fail']]]] reads c?=each.item.c
         each.done: all_done(each.item.pipeline__result)
         each.collect: all_success(each.items, each.done)
         """,
@@ -280,3 +280,17 @@ def test_everything_that_a_run_answers_for():
         ("b", None, {}),
         ("c", None, {}),
     ]
+
+
+def test_a_decision_that_only_fails_the_run_can_be_waited_for():
+    plan = plan_of("a: {agent: tool, routes: [{to: fail}]}")
+    assert [task.task_id for task in plan.tasks] == ["a", "a__route", "a__never", "a__fail", "run__finish"]
+
+
+def test_joins_of_an_artifact_are_called_after_its_task():
+    text = HEAD + textwrap.indent(textwrap.dedent(PLANS["two ways"][0]), "  ")
+    plan = make_plan(
+        load_text(text + 'artifact: {path: a, content: "{{ x | default(0) }}{{ y | default(0) }}"}', "a.yaml")
+    )
+    assert "artifact__opt" in {task.task_id for task in plan.tasks}
+    assert plan.task("artifact").upstream == ("join__flow1", "artifact__opt")
