@@ -5,6 +5,9 @@ It is the standard provider's human-in-the-loop operator, so that the question a
 the task writes its question, ends its process, and lies in the state ``awaiting_input`` without a worker's slot.
 The answer, or the scheduler when the time is up, starts it again, at :meth:`HumanOperator.go_on`.
 
+An answer that comes within a second or so meets a scheduler that hasn't heard yet that the first process has ended,
+takes that end for the second one's, and fails the task. So the task has retries, which ask again.
+
 What is rendered here is data, and no field is a template of Airflow's.
 """
 
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from airflow_agentic.operators.scope import Scope
     from airflow_agentic.planning.plan import PlannedTask
 
+_RETRIES = 2
+_RETRY_DELAY = timedelta(seconds=1)
 #: What Airflow is given of a question, beside its fields.
 _REQUEST = ("subject", "body", "options", "defaults", "multiple", "assigned_users")
 #: What people see of it, and Airflow keeps when the task is cleared.
@@ -61,6 +66,11 @@ class HumanOperator(PlannedOperator, HITLOperator):
     notifications: Sequence[Callable[[Context], None]] = ()
     #: in a fan-out, the entry of the list
     given: Any = None
+
+    @classmethod
+    def settings(cls, planned: PlannedTask) -> dict[str, Any]:
+        """Retries are for what isn't the template's doing, nor an answer's: failures of the stage aren't retried."""
+        return {**super().settings(planned), "retries": _RETRIES, "retry_delay": _RETRY_DELAY}
 
     @classmethod
     def mapped(

@@ -1,0 +1,45 @@
+"""Answering questions through Airflow's REST API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from support.airflow_env import AirflowEnv
+
+
+#: Until then the scheduler may not have heard that the task has ended its process, and an answer is too early for it.
+_SETTLED = timedelta(seconds=2.5)
+
+
+def details_path(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+    """Where a question is in Airflow's REST API."""
+    return f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/{map_index}/hitlDetails"
+
+
+def wait_for_questions(
+    airflow: AirflowEnv, dag_id: str, run_id: str, *, count: int = 1, timeout: float = 60.0
+) -> list[dict[str, Any]]:
+    """Wait until so many tasks of a run wait for people; the questions, as Airflow's views show them."""
+
+    def found() -> list[dict[str, Any]]:
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/hitlDetails"
+        details = airflow.rest.call("GET", path, limit=100, state="awaiting_input")["hitl_details"]
+        return details if len(details) >= count and all(map(_is_settled, details)) else []
+
+    questions: list[dict[str, Any]] = airflow.wait_until(found, what=f"question of {dag_id}", timeout=timeout)
+    return questions
+
+
+def answer(
+    airflow: AirflowEnv, dag_id: str, run_id: str, task_id: str, *options: str, map_index: int = -1, **fields: Any
+) -> Any:
+    """Answer a question as the views do."""
+    body = {"chosen_options": list(options), "params_input": fields}
+    return airflow.rest.call("PATCH", details_path(dag_id, run_id, task_id, map_index), body)
+
+
+def _is_settled(question: dict[str, Any]) -> bool:
+    return datetime.now(tz=UTC) - datetime.fromisoformat(question["created_at"]) > _SETTLED
