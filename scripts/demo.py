@@ -1,9 +1,9 @@
 """
 The main job, end to end, on a real Airflow of its own: ``make demo``.
 
-Serves ``templates/`` by the template bundle and ``dags/`` by the loader, runs ``research_brief``, shows its stages
-while they run and then what came of them, and leaves Airflow's UI running until Ctrl-C. Everything it makes is in one
-folder, ``.demo``.
+Serves ``templates/`` by the template bundle and ``dags/`` by the loader, runs ``verified_brief``, shows its stages
+while they run and then what came of them, and leaves Airflow's UI running until Ctrl-C, with the other templates to be
+tried. Everything it makes is in one folder, ``.demo``.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.assemble import RunTrace
 
 PROJECT = Path(__file__).resolve().parent.parent
-TEMPLATE = PROJECT / "templates" / "research_brief.yaml"
+TEMPLATE = PROJECT / "templates" / "verified_brief.yaml"
 #: Seconds.
 TIMEOUT = 600.0
 _HINT = """\
-Try it: edit a file in templates/ while its run is going; put another template there, or a broken one; trigger
-key_themes, which the loader in dags/ serves.
+Try it in the UI: trigger verified_brief with min_score 0.99 and answer as its editor under Required Actions, or with an
+empty library; trigger document_review, research_brief, and key_themes, which the loader in dags/ serves. Edit a file in
+templates/ while its run is going; put another template there, or a broken one.
 Ctrl-C stops Airflow."""
 
 

@@ -24,14 +24,20 @@ def test_the_demo(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Airflow's UI: http://127.0.0.1:" in ran.stdout
+    assert "research__1.draft__1.qa: skipped" in ran.stdout  # the sources: back to research
+    assert "research__2.draft__2.qa: success" in ran.stdout  # the score: back to the draft
     assert "# Retries in Airflow" in ran.stdout
-    assert "research_brief success in" in ran.stdout
-    assert (folder / "artifacts" / "briefs" / "retries-in-airflow.md").read_text().startswith("# Retries in Airflow")
+    assert "verified_brief success in" in ran.stdout
+    assert (
+        (folder / "artifacts" / "briefs" / "retries-in-airflow-verified.md")
+        .read_text()
+        .startswith("# Retries in Airflow")
+    )
     left = [process.pid for process in psutil.process_iter() if str(folder) in _environment(process)]
     assert left == []
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.openai_server import OpenAIServer, failing, good, limited, no_choices, slow
+from support.people import answer, wait_for_questions
 
 from airflow_agentic.trace.assemble import assemble
 from airflow_agentic.trace.store import TraceStore
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.airflow
 
 PROJECT = Path(__file__).parents[1]
+#: Seconds. What runs beside the tests may slow them down.
+_LONG = 300.0
 SECRET = "sk-secret-of-a-test"
 
 NOTES = """\
@@ -44,6 +47,10 @@ DRAFT = {
     ],
 }
 ANALYSIS = {"summary": "Waiting.", "sections": [{"title": "Delay", "points": ["It doubles."]}], "gaps": []}
+
+#: Statements with their evidence: one holds, one never did.
+HOLDS = "The retry delay is 300 seconds: “The retry delay is 300 seconds unless the task sets it.” (.test/notes.md)"
+GONE = "Exponential backoff triples the retry delay: “it triples after each attempt” (.test/gone.md)"
 
 FAULTS = """
 version: 1
@@ -74,8 +81,20 @@ def every_byte_of_the_trace(airflow: AirflowEnv) -> Iterator[str]:
             yield path.read_text()
 
 
+def shipped(name: str) -> str:
+    return (PROJECT / "templates" / f"{name}.yaml").read_text()
+
+
+def written(name: str, text: str) -> str:
+    """A file that agents may read; its address."""
+    file = PROJECT / ".test" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return f".test/{name}"
+
+
 def test_research_brief(airflow: AirflowEnv) -> None:
-    airflow.put_template("research_brief.yaml", (PROJECT / "templates" / "research_brief.yaml").read_text())
+    airflow.put_template("research_brief.yaml", shipped("research_brief"))
     run = airflow.run("research_brief", timeout=300)
     assert run.state == "success", str(run)
     output = airflow.rest.xcom("research_brief", run.run_id, "run__finish")
@@ -90,19 +109,17 @@ def test_research_brief(airflow: AirflowEnv) -> None:
 
 
 def test_research_brief_llm(airflow: AirflowEnv) -> None:
-    notes = PROJECT / ".test" / "notes.md"
-    notes.parent.mkdir(exist_ok=True)
-    notes.write_text(NOTES)
+    notes = written("notes.md", NOTES)
     rules = (
         ("Find up to 25 claims", [limited(1), good({"claims": CLAIMS})]),
         ("Analyse these claims", [failing(500), good(ANALYSIS)]),
         ("Write a brief on", [good({"text": "no citations"}), good(DRAFT)]),
         ("Score this brief", [good({"score": 0.7, "problems": ["Say more about jitter."]})]),
     )
-    airflow.put_template("research_brief_llm.yaml", (PROJECT / "templates" / "research_brief_llm.yaml").read_text())
+    airflow.put_template("research_brief_llm.yaml", shipped("research_brief_llm"))
     with OpenAIServer(rules=rules) as server:
         airflow.add_connection("agentic_default", **json.loads(server.connection()))
-        run = airflow.run("research_brief_llm", {"topic": "retry delay", "sources": [".test/notes.md"]}, timeout=300)
+        run = airflow.run("research_brief_llm", {"topic": "retry delay", "sources": [notes]}, timeout=300)
         called = len(server.requests)
     assert run.state == "success", str(run)
     assert called == 7
@@ -112,6 +129,83 @@ def test_research_brief_llm(airflow: AirflowEnv) -> None:
     assert airflow.rest.xcom("research_brief_llm", run.run_id, "draft") == DRAFT
     assert "{{ 7*7 }}" in (airflow.artifacts / "briefs" / "retry-delay-llm.md").read_text()
     assert not any(SECRET in text for text in every_byte_of_the_trace(airflow))
+
+
+def test_verified_brief_asks_its_editor(airflow: AirflowEnv) -> None:
+    """Every way to the editor, every answer, and the way past: at the same time, since most of it is waiting."""
+    library = written("notes.md", NOTES)
+    good, stale = written("good.md", HOLDS), written("stale.md", f"{HOLDS}\n\n{GONE}\n")
+    nothing = written("opinions.md", "In our experience two retries are always enough.\n")
+    impatient = shipped("verified_brief").replace("timeout: 2d", "timeout: 2s")
+    airflow.put_template("verified_brief.yaml", shipped("verified_brief"))
+    airflow.put_template("impatient.yaml", impatient.replace("name: verified_brief", "name: impatient"))
+
+    def start(dag_id: str, notes: str, **inputs: Any) -> str:
+        airflow.wait_for_dag(dag_id)
+        return airflow.rest.trigger(dag_id, {"topic": "retry delay", "notes": [notes], "library": [library], **inputs})
+
+    def output(run: FinishedRun) -> Any:
+        assert run.state == "success", str(run)
+        return airflow.rest.xcom(run.dag_id, run.run_id, "run__finish")
+
+    straight = start("verified_brief", good, min_score=0.5)
+    sources = start("verified_brief", stale, topic="retry backoff", library=[])
+    no_draft = start("verified_brief", nothing)
+    drafts = start("impatient", good, topic="retry delay of penguins", min_score=1)
+
+    [question] = wait_for_questions(airflow, "verified_brief", sources, timeout=_LONG)
+    assert question["subject"] == "Publish the brief on retry backoff?"
+    assert "**1 of 2 sources don't hold:**\n\n- `.test/gone.md` ([2]): .test/gone.md can't be read" in question["body"]
+    assert "# Retry backoff" in question["body"]
+    answer(airflow, "verified_brief", sources, "ask_editor", "Publish", note="Take care.")
+    [question] = wait_for_questions(airflow, "verified_brief", no_draft, timeout=_LONG)
+    assert "**No new draft could be written:** There is no claim to write a brief of." in question["body"]
+    answer(airflow, "verified_brief", no_draft, "ask_editor", "Publish", note="")
+
+    run = airflow.finish("verified_brief", straight, timeout=_LONG)
+    assert output(run)["published"]
+    assert [name for name, state in run.tasks.items() if name.endswith(".verify.collect") and state == "success"] == [
+        "research__1.draft__1.verify.collect"
+    ]
+    run = airflow.finish("verified_brief", sources, timeout=_LONG)
+    assert output(run)["decided_by"] == "admin"
+    assert run.tasks["research__2.draft__1.qa"] == "skipped"
+    text = (airflow.artifacts / "briefs" / "retry-backoff-verified.md").read_text()
+    assert text.startswith("> Editor's note: Take care.\n\n# Retry backoff\n")
+    assert "triples the retry delay [2, not verified]." in text
+    run = airflow.finish("verified_brief", no_draft, timeout=_LONG)
+    assert not output(run)["published"]
+    assert run.tasks["research__1.draft__1.draft"] == "failed"
+    assert run.tasks["publish"] == run.tasks["artifact"] == "skipped"
+    run = airflow.finish("impatient", drafts, timeout=_LONG)
+    assert not output(run)["published"]
+    assert run.tasks["research__1.draft__3.qa"] == "success"
+    assert airflow.rest.xcom("impatient", drafts, "ask_editor")["timed_out"]
+
+
+def test_document_review(airflow: AirflowEnv) -> None:
+    runbooks = PROJECT / "templates" / "documents" / "runbooks"
+    for name in ("checkout", "invoices"):
+        written(f"runbooks/{name}.md", (runbooks / f"{name}.md").read_text())
+    written("runbooks/empty.md", "")
+    for name in ("document_review", "review_document"):
+        airflow.put_template(f"{name}.yaml", shipped(name))
+    airflow.wait_for_dag("review_document")
+    alone = airflow.rest.trigger("review_document")
+    run = airflow.run("document_review", {"folder": ".test/runbooks"}, timeout=_LONG)
+    assert run.state == "success", str(run)
+    output = airflow.rest.xcom("document_review", run.run_id, "run__finish")
+    assert output["complete"] == [".test/runbooks/checkout.md", ".test/runbooks/invoices.md"]
+    assert output["unread"] == [".test/runbooks/empty.md"]
+    report = (airflow.artifacts / "reviews" / "test-runbooks.md").read_text()
+    assert "| Invoice export | yes | yes | yes | yes |" in report
+    assert "answers for the export until somebody else is named. (found in round 2)" in report
+    assert "- .test/runbooks/empty.md: " in report
+    finished = airflow.finish("review_document", alone, timeout=_LONG)
+    assert finished.state == "success", str(finished)
+    assert airflow.rest.xcom("review_document", alone, "run__finish")["complete"]
+    assert finished.tasks["find__2.judge"] == "success"
+    assert finished.tasks["find__3.find"] == "skipped"
 
 
 def test_a_model_that_fails_in_every_way(airflow: AirflowEnv) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from airflow_agentic.template.parse import load_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from support.template_runs import Ran
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
 SHIPPED = sorted(TEMPLATES.glob("*.yaml"))
@@ -104,3 +107,83 @@ def test_research_brief_llm(
     text = (tmp_path / "artifacts" / "briefs" / "retry-delay-llm.md").read_text()
     assert "- [1] Waiting: “The retry delay is 300 seconds unless the task sets it.”" in text
     assert "2 of 2 citations hold." in text
+
+
+@pytest.fixture
+def shipped_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Agents may read what is shipped with the templates; the folder that artifacts go to."""
+    monkeypatch.setenv("AIRFLOW__AGENTIC__SOURCE_ROOTS", str(TEMPLATES.parent))
+    monkeypatch.setenv("AIRFLOW__AGENTIC__ARTIFACT_URL", str(tmp_path))
+    return tmp_path
+
+
+def _rounds(ran: Ran, stage: str) -> list[str]:
+    """The rounds in which a stage succeeded: outer and inner."""
+    tasks = [name for name, state in ran.states.items() if state == "success"]
+    return [".".join(re.findall(r"__(\d)", name)) for name in tasks if name.endswith(f".{stage}")]
+
+
+def test_verified_brief_goes_back_for_sources_and_for_a_better_draft(
+    shipped_documents: Path, run_dag: Callable[..., Any]
+) -> None:
+    ran = run_plan(make_plan(load_template(TEMPLATES / "verified_brief.yaml")), run_dag)
+    assert ran.state == "success"
+    assert _rounds(ran, "research") == ["1", "2"]
+    assert _rounds(ran, "draft") == ["1.1", "2.1", "2.2"]
+    assert _rounds(ran, "qa") == ["2.1", "2.2"]
+    output = ran.output()
+    assert (output["published"], output["decided_by"]) == (True, "the review")
+    reasons = [entry["reason"] for entry in output["replaced"]]
+    assert "installed no file 'airflow/models/baseoperator.py'" in reasons[0]
+    assert "the quote's numbers are not the source's (3, 5)" in reasons[1]
+    assert [entry["source"] for entry in output["left_out"]] == ["dist:our-airflow-handbook"]
+    first, second = (attempt.output for attempt in ran.attempts("qa"))
+    assert first["score"] < 0.9 <= second["score"] == output["score"]
+    last = ran.attempts("draft")[-1].output
+    assert last["kept_to"] == [entry["text"] for entry in first["constraints"]]
+    assert last["words"] <= 150
+    text = (shipped_documents / "briefs" / "retries-in-airflow-verified.md").read_text()
+    assert text.startswith(output["text"])
+    assert "4 of 4 sources were read again and say what is quoted." in text
+    assert "not verified" not in text
+
+
+def test_verified_brief_does_without_what_failed_and_adds_up_constraints(
+    shipped_documents: Path, run_dag: Callable[..., Any]
+) -> None:
+    plan = make_plan(load_template(TEMPLATES / "verified_brief.yaml"))
+    ran = run_plan(plan, run_dag, {"max_failed": 1, "max_words": 100, "min_score": 0.94})
+    assert ran.state == "success"
+    assert _rounds(ran, "draft") == ["1.1", "1.2", "1.3"]
+    drafts = [attempt.output for attempt in ran.attempts("draft")]
+    assert set(drafts[1]["kept_to"]) < set(drafts[2]["kept_to"])
+    assert "Do without dist:our-airflow-handbook." in drafts[1]["kept_to"]
+    scores = [attempt.output["score"] for attempt in ran.attempts("qa")]
+    assert scores == sorted(scores)
+    assert ran.output()["replaced"] == []
+
+
+def test_document_review(shipped_documents: Path, run_dag: Callable[..., Any]) -> None:
+    ran = run_plan(make_plan(load_template(TEMPLATES / "document_review.yaml")), run_dag)
+    assert ran.state == "success"
+    output = ran.output()
+    assert [Path(uri).stem for uri in output["complete"]] == ["checkout", "invoices", "search-index"]
+    assert [Path(uri).stem for uri in output["incomplete"]] == ["thumbnails"]
+    text = (shipped_documents / "reviews" / "templates-documents-runbooks.md").read_text()
+    assert "| Thumbnails | yes | **open** | yes | **open** |" in text
+    assert "restore the previous snapshot: `index use yesterday`, done in 4 minutes. (found in round 2)" in text
+    assert "- Not an answer to “Who owns it?”: “Owner: TBD.” (it is a placeholder).\n" in text
+
+
+def test_a_document_in_which_everything_found_is_no_answer(
+    notes: str, tmp_path: Path, run_dag: Callable[..., Any]
+) -> None:
+    (tmp_path / "draft.md").write_text("".join(f"Owner {number}: TBD.\n\n" for number in range(9)))
+    questions = [{"question": "Who?", "words": ["owner"]}]
+    plan = make_plan(load_template(TEMPLATES / "review_document.yaml"))
+    ran = run_plan(plan, run_dag, {"document": "draft.md", "questions": questions})
+    assert ran.state == "success"
+    assert _rounds(ran, "judge") == ["1", "2", "3"]
+    output = ran.output()
+    assert output["open"] == ["Who?"]
+    assert [entry["quote"] for entry in output["rejected"]] == [f"Owner {number}: TBD." for number in range(3)]
