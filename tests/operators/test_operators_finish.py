@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     RunTemplate = Callable[..., Ran]
 
 ECHO = '{type: python, callable: "support.scripted_agents:echo"}'
+FAIL = '{type: python, callable: "support.scripted_agents:fail"}'
 RUN = RunKey(dag_id="d", run_id="r", template_digest="x")
 
 
@@ -227,3 +228,59 @@ output: {{result: "{{{{ one.b }}}}"}}
     assert ran.state == "failed"
     assert (ran.trace.error or "").startswith("output.result: 'b' is undefined")
     assert ran.trace.stages[0].state == "success"
+
+
+def test_who_is_told_about_a_failed_stage_is_no_reader_of_it(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+notify:
+  on_failure: [{{notifier: support.notifiers.FileNotifier, file: /nowhere, text: "{{{{ b | default('-') }}}}"}}]
+stages:
+  a: {{agent: {ECHO}, input: {{value: 1}}}}
+  b: {{agent: {FAIL}, retry: {{attempts: 1}}}}
+  some: {{merge: {{from: [a, b], how: list, require: 1}}}}
+""")
+    assert ran.states["b"] == "failed"
+    assert ran.state == "success", ran.trace.error
+
+
+def test_a_decision_to_fail_is_the_reason_of_the_run(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+stages:
+  draft: {{agent: {ECHO}, input: {{value: "{{{{ round }}}}"}}}}
+  qa:
+    agent: {ECHO}
+    input: {{value: "{{{{ draft }}}}"}}
+    routes: [{{when: qa > 5, to: next}}, {{back_to: draft, max_rounds: 2}}]
+  use: {{agent: {ECHO}, input: {{value: "{{{{ qa }}}}"}}}}
+""")
+    assert (ran.state, ran.states["use"]) == ("failed", "skipped")
+    assert ran.trace.error == "The run failed: Stage 'qa' decided to fail in round 2 of 2: rounds are used up."
+
+
+def test_a_failure_that_was_routed_is_handled(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+stages:
+  a: {{agent: {FAIL}, retry: {{attempts: 1}}, input: {{message: a is down}}, on_error: {{to: help}}}}
+  b: {{agent: {ECHO}, input: {{value: "{{{{ a }}}}"}}}}
+  help: {{agent: {ECHO}, input: {{value: "{{{{ error.stage }}}}: {{{{ error.kind }}}}"}}}}
+output: {{result: "{{{{ help | default('-') }}}}"}}
+""")
+    assert (ran.states["a"], ran.states["b"], ran.state) == ("failed", "skipped", "success")
+    assert ran.output() == {"result": "a: bug"}
+
+
+def test_a_failure_that_no_route_is_for_fails_the_run_once(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+stages:
+  a:
+    agent: {FAIL}
+    retry: {{attempts: 1}}
+    input: {{message: a is down}}
+    on_error: {{to: help, kinds: [timeout]}}
+  b: {{agent: {ECHO}, input: {{value: "{{{{ a }}}}"}}}}
+  help: {{agent: {ECHO}, input: {{value: 1}}}}
+""")
+    assert ran.state == "failed"
+    error = ran.trace.error or ""
+    assert error.count("a is down") == 1, error
+    assert error.splitlines()[1:] == ["Not run because of it: b, help."]

@@ -127,3 +127,72 @@ stages:
 """)
     [failure] = ran.records(FailureRecord)
     assert failure.error["message"].startswith("Stage 'all', by: 'score' is undefined")
+
+
+def test_a_fan_out_gives_each_of_its_outputs_as_a_part(run_template: RunTemplate) -> None:
+    stages = "\n".join(
+        f"  {how}: {{merge: {{from: [votes, other], how: {how}{', by: item.n' if how == 'best' else ''}}}}}"
+        for how in ("object", "list", "majority", "first", "best")
+    )
+    ran = run_template(f"""
+stages:
+  votes: {{agent: {ECHO}, for_each: "[{{'n': 1}}, {{'n': 2}}, {{'n': 2}}]", input: {{value: "{{{{ item }}}}"}}}}
+  other: {{agent: {ECHO}, input: {{value: {{n: 1}}}}}}
+{stages}
+output:
+  object: "{{{{ object.votes.outputs | length }}}}"
+  list: "{{{{ list }}}}"
+  majority: "{{{{ majority }}}}"
+  first: "{{{{ first }}}}"
+  best: "{{{{ best }}}}"
+""")
+    one, two = {"n": 1}, {"n": 2}
+    output = ran.output()
+    assert (output["object"], output["list"], output["first"]) == (3, [one, two, two, one], one)
+    assert output["best"] == {"value": two, "from": "votes"}
+    assert (output["majority"]["value"], output["majority"]["votes"], output["majority"]["of"]) == (one, 2, 4)
+    assert [each["from"] for each in output["majority"]["candidates"]] == ["votes", "votes", "votes", "other"]
+
+
+def test_the_outputs_of_a_fan_out_are_put_together(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+stages:
+  parts: {{agent: {ECHO}, for_each: "[[1, 2], [], [2, 3]]", input: {{value: "{{{{ item }}}}"}}}}
+  concat: {{merge: {{from: [parts], how: concat}}}}
+  union: {{merge: {{from: [parts], how: union}}}}
+output: {{concat: "{{{{ concat }}}}", union: "{{{{ union }}}}"}}
+""")
+    assert ran.output() == {"concat": [1, 2, 2, 3], "union": [1, 2, 3]}
+
+
+def test_of_an_empty_list_there_is_nothing_to_choose_from(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+stages:
+  empty: {{agent: {ECHO}, for_each: "[]", input: {{value: 1}}}}
+  all: {{merge: {{from: [empty], how: list}}}}
+  any: {{merge: {{from: [empty], how: first}}}}
+  helped: {{merge: {{from: [empty], how: first}}, on_error: {{value: {{n: "{{{{ all | length }}}}"}}}}}}
+output: {{all: "{{{{ all }}}}", helped: "{{{{ helped }}}}"}}
+""")
+    assert ran.states["all"] == ran.states["helped"] == "success"
+    assert ran.states["any"] == "failed"
+    [told] = [failure for failure in ran.records(FailureRecord) if failure.stage == "any"]
+    assert told.error["message"] == "'first' has nothing to choose from: none of the stages has left an output."
+
+
+def test_a_value_stands_in_for_a_merge_short_of_parts(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+stages:
+  a: {{agent: {ECHO}, input: {{value: 1}}}}
+  b: {{agent: {FAIL}, {ONCE}}}
+  both:
+    merge: {{from: [a, b], how: list, require: 2}}
+    on_error: [{{kinds: [timeout], value: []}}, {{value: ["{{{{ a }}}}"]}}]
+output: {{result: "{{{{ both }}}}"}}
+""")
+    assert ran.state == "success"
+    assert ran.output() == {"result": [1]}
+    assert ran.xcoms("both")["agentic"]["recovered"] == "value"
+    [record] = [record for record in ran.records(FailureRecord) if record.stage == "both"]
+    assert record.recovered
+    assert [stage.state for stage in ran.trace.stages if stage.stage == "both"] == ["success"]
