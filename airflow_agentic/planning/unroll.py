@@ -306,8 +306,9 @@ class Scope:
         made = {}
         for names in self._signatures(stage):
             made[names] = self._arm(stage, place, route, names)
-            for name in names:
-                arms.setdefault(name, []).append(made[names])
+            for outcome in self._flow.outcomes[stage.name]:
+                if outcome in names:
+                    arms.setdefault(outcome, []).append(made[names])
         entered = None
         if errors and start.upstream and self._is_waited_for(stage.name):
             task_id = f"{place.prefix}{stage.name}__entered"
