@@ -32,7 +32,6 @@ from airflow_agentic.template.texts import (
 if TYPE_CHECKING:
     from airflow_agentic.template.references import Reference
     from airflow_agentic.template.source import Loc
-    from airflow_agentic.template.template import Recovery
 
 
 def load_template(path: str | Path, *, root: str | Path | None = None) -> Template:
@@ -103,8 +102,10 @@ def read_body(
         open=open_ or (path.absolute(),),
         depth=depth,
     )
-    if "on_error" in (data.get("defaults") or ()):
-        scope = replace(scope, recoveries=_default_recoveries(scope, tuple(stage_data)))
+    if spec.defaults.on_error is not None:
+        from airflow_agentic.template.defaults import read_default_recoveries
+
+        scope = replace(scope, recoveries=read_default_recoveries(scope, tuple(stage_data)))
     return Template(
         source=source,
         name=scope.name,
@@ -134,13 +135,6 @@ def _agents(
     for name, (its_reader, value) in found.items():
         add_agent(its_reader, agents, name, value, ("agents", name))
     return agents
-
-
-def _default_recoveries(scope: Scope, stages: tuple[str, ...]) -> tuple[Recovery, ...]:
-    from airflow_agentic.template.control import Targets, read_recoveries
-
-    targets = Targets(reader=scope.reader, stage="", stages=stages)
-    return read_recoveries(targets, scope.defaults.on_error, ("defaults", "on_error"), scope.agents, "defaults__backup")
 
 
 def _name(reader: Reader, data: dict[str, Any], spec: models.TemplateModel, path: Path) -> str:
@@ -203,6 +197,10 @@ def _with_reads(template: Template, keys: list[TextKey]) -> tuple[Template, list
             owner: {part: tuple(found) for part, found in parts.items()} for owner, parts in part_reads.items()
         },
     )
+    if template.spec.defaults.on_error is not None:
+        from airflow_agentic.template.defaults import without_ways_back
+
+        template = without_ways_back(template)
     return template, texts
 
 

@@ -193,6 +193,126 @@ max_active_runs: 1
 stages: {load: {agent: {type: python, callable: "a.b:c"}}}
 """.replace("\n", "\r\n")
 
+CONTROL = """\
+version: 1
+inputs:
+  topic: {type: string, default: tides}
+  min_score: {type: number, default: 0.8}
+defaults:
+  max_items: 50
+  max_parallel: 4
+  tolerate: 10%
+  items_per_task: auto
+  on_error: [{to: ask_editor, kinds: [unavailable, timeout]}]
+agents:
+  research: {type: python, callable: "a:b", output: {claims: [{text: string, source: string}]}}
+  check: {type: http, connection: c, output: {supported: boolean, "reason?": string}}
+  writer: {type: llm, connection: c, output: {text: string, citations: [{quote: string, source: string}]}}
+  backup: {type: python, callable: "a:b", output: any}
+  reviewer: {type: python, callable: "a:b", output: {score: number, problems: [string], kind: "draft | final"}}
+stages:
+  research:
+    agent: research
+    input: {topic: "{{ inputs.topic }}", again: "{{ feedback.failed | default([]) }}", round: "{{ round }}"}
+    on_error: []
+  draft:
+    agent: writer
+    prompt: |
+      {{ research.claims }}
+      {% if feedback.constraints %}{{ feedback.constraints }} {{ feedback.previous }}{% endif %}
+      {% if round > 1 %}{{ feedback.failed | default([]) }}{% endif %}
+    on_error:
+      - {agent: {type: python, callable: "a:b", output: {text: string, citations: [{quote: string, source: string}]}}}
+      - {agent: {type: llm, connection: d, output: {text: string, citations: [{quote: string, source: string}]}}}
+      - {value: {text: "{{ inputs.topic }}", citations: []}, kinds: [malformed_output]}
+      - {to: ask_editor}
+  verify:
+    agent: check
+    for_each: draft.citations
+    input: {number: "{{ index }}", claim: "{{ item.quote }}", source: "{{ item.source }}", round: "{{ round }}"}
+    accept: output.supported and item.quote != ''
+    max_items: 500
+    max_parallel: 8
+    tolerate: 100%
+    items_per_task: 5
+    on_error: {value: {supported: false, reason: "{{ index }}"}}
+    routes:
+      - when: verify.failed_ratio > 0.2
+        back_to: research
+        max_rounds: 2
+        with: {failed: "{{ verify.errors }}"}
+        exhausted: ask_editor
+      - {to: next}
+  qa:
+    agent: reviewer
+    needs: verify
+    input: {text: "{{ draft.text }}"}
+    routes:
+      - {when: "{{ qa.score >= inputs.min_score and qa.kind == 'final' }}", to: publish}
+      - back_to: draft
+        max_rounds: 3
+        with: {constraints: "{{ feedback.constraints | default([]) + qa.problems }}", previous: "{{ draft.text }}"}
+        exhausted: [ask_editor]
+  ask_editor:
+    human:
+      ask: "{{ error.stage | default('the review') }} needs a decision"
+      body: "{{ draft.text | default('There is no draft.') }} {{ error.message if error is defined }}"
+      options: [Publish, Discard]
+      fields: {note: {type: string, description: Why, default: ""}, urgent: {type: boolean, default: false}}
+      assignees: [editor, "{{ inputs.topic }}"]
+      timeout: 2d
+      on_timeout: Discard
+    routes:
+      - {when: "ask_editor.choice == 'Publish' and draft is defined and not ask_editor.timed_out", to: publish}
+      - {when: ask_editor.note == 'stop', to: fail}
+      - {to: end}
+    pool: people
+  publish: {agent: backup, input: {text: "{{ draft.text }}"}}
+output:
+  text: "{{ publish | default(none) }}"
+  by: "{{ ask_editor.by | default(none) }}"
+  results: "{% for r in verify.results | default([]) %}{{ r.item.quote }}{{ r.output.supported if r.ok }}{% endfor %}"
+artifact: {path: a.md, content: "{{ publish }}"}
+notify: {on_escalation: [{notifier: a.B, text: "{{ run.id }} {{ draft.text | default('') }}"}]}
+"""
+
+PIPELINES = """\
+version: 1
+inputs: {documents: {type: array, items: {type: object, properties: {name: {type: string}}}, default: []}}
+defaults: {retry: {attempts: 2}, agent: reader}
+agents:
+  reader: {type: python, callable: "a:b", output: {text: string, good: boolean}}
+  judge: {type: python, callable: "a:b"}
+stages:
+  each:
+    for_each: inputs.documents
+    max_parallel: 2
+    tolerate: 1
+    input: {document: "{{ item }}", number: "{{ index }}"}
+    on_error: {value: {text: "", sure: false}}
+    pipeline:
+      stages:
+        read: {input: {document: "{{ inputs.document }}", hint: "{{ feedback.hint | default('') }}"}}
+        parts: {agent: judge, for_each: "read.text | list"}
+        again:
+          agent: judge
+          input: {text: "{{ read.text }}", parts: "{{ parts.outputs }}"}
+          on_error: {to: lawyer}
+          routes:
+            - {when: read.good, to: end}
+            - {when: "round < 3", back_to: read, max_rounds: 3, with: {hint: "{{ again }}"}, exhausted: end}
+            - {to: lawyer}
+        lawyer: {human: {ask: "Which? {{ error.kind | default('') }}", timeout: 3d, on_timeout: fail}}
+        inner: {pipeline: {stages: {last: {agent: {type: python, callable: "a:b"}}}}, after: lawyer}
+      output: {text: "{{ read.text }}", sure: "{{ lawyer is not defined }}"}
+  summary:
+    merge: {from: [each], how: object}
+  report: {agent: judge, input: {all: "{{ each.outputs }}", failed: "{{ summary.each.failed }}"}}
+  ask: {human: {ask: "{{ item.text }}?", fields: {why: string}, timeout: 60, on_timeout: fail}, for_each: each.outputs}
+  asked: {agent: judge, for_each: ask.outputs, when: ask.total > 0, input: {choice: "{{ item.choice }}"}}
+output: {report: "{{ report }}", names: "{{ each.errors }}"}
+"""
+
 VALID = {
     "smallest": SMALLEST,
     "every_key": EVERY_KEY,
@@ -201,6 +321,8 @@ VALID = {
     "every": EVERY,
     "required_inputs": REQUIRED_INPUTS,
     "all_assets": ALL_ASSETS,
+    "control": CONTROL,
+    "pipelines": PIPELINES,
 }
 
 

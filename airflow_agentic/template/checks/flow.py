@@ -39,7 +39,7 @@ def check(checking: Checking) -> None:
         return
     if checking.sound and any(stage.decides for stage in template.stages.values()):
         for problem in template.flow.problems:
-            place = {"key": problem.loc[-1] != "back_to", "needle": problem.needle}
+            place = {"key": problem.loc[-1] not in ("back_to", "max_rounds"), "needle": problem.needle}
             checking.report(_CODES[problem.kind], problem.message, problem.loc, hint=problem.hint, **place)
     _check_optional(checking, template.optional_stages)
     _check_executions(checking)
