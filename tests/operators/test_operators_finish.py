@@ -89,7 +89,7 @@ def test_a_stale_serialized_dag_fails_the_run(
         "kind": "join",
         "state": None,
         "agent": None,
-        "round": 1,
+        "rounds": [],
         "instances": None,
     }
 

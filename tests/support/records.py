@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord, FailureRecord, MergeRecord, Passage, RunKey
+from airflow_agentic.trace.record import (
+    ArtifactRecord,
+    AttemptRecord,
+    DecisionRecord,
+    FailureRecord,
+    MergeRecord,
+    Passage,
+    RunKey,
+)
 
 RUN = RunKey(dag_id="briefs", run_id="manual__2026-01-01T00:00:00+00:00", template_digest="d1")
 
@@ -57,6 +65,27 @@ def merge(stage: str = "all", *, second: float = 0) -> MergeRecord:
         ended=at(second + 0.5),
         seconds=0.5,
     )
+
+
+def decision(stage: str = "qa", *, second: float = 0, **more: Any) -> DecisionRecord:
+    """A decision to go back."""
+    condition = {"when": "qa.score < 1", "outcome": "again_draft", "held": True, "values": []}
+    given: dict[str, Any] = {
+        "run": RUN,
+        "stage": stage,
+        "task_id": f"{stage}__route",
+        "map_index": -1,
+        "try_number": 1,
+        "conditions": (condition,),
+        "outcome": "again_draft",
+        "route": 0,
+        "shown": "back to draft",
+        "round": 1,
+        "max_rounds": 3,
+        "decided": at(second),
+        "feedback": {"constraints": ["shorter"]},
+    }
+    return DecisionRecord(**{**given, **more})
 
 
 def failure(stage: str = "draft", *, second: float = 0, message: str = "it broke") -> FailureRecord:

@@ -15,6 +15,11 @@ def echo(value: Any = None) -> Any:
     return value
 
 
+def read(file: str) -> str:
+    """What somebody has written into a file."""
+    return Path(file).read_text(encoding="utf-8").strip()
+
+
 def fail(message: str = "broken") -> Any:
     """Fail like any callable with a bug."""
     raise ValueError(message)

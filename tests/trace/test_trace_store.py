@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import RUN, artifact, attempt, failed_attempt, failure, merge
+from support.records import RUN, artifact, attempt, decision, failed_attempt, failure, merge
 
 from airflow_agentic import storage
 from airflow_agentic.errors import ConfigError, TraceError
@@ -33,7 +33,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TraceStore:
 
 
 @pytest.mark.parametrize(
-    "record", [attempt(), failed_attempt(wait=2.0), merge(), failure(), artifact()], ids=lambda r: type(r).__name__
+    "record",
+    [attempt(), failed_attempt(wait=2.0), merge(), decision(), failure(), artifact()],
+    ids=lambda r: type(r).__name__,
 )
 def test_a_record_comes_back_as_it_was(store: TraceStore, record: Record) -> None:
     path = store.write(record)
@@ -61,6 +63,14 @@ def test_a_large_value_is_stored_once(store: TraceStore) -> None:
     assert peeked.input == {"documents": {"$value": Path(value).stem, "bytes": 120_004}, "topic": "tea"}
 
 
+def test_what_a_condition_saw_may_be_large(store: TraceStore) -> None:
+    seen = {"when": "len", "outcome": "x", "held": True, "values": [{"path": "draft", "value": "tea " * 30_000}]}
+    record = decision(conditions=(seen,), feedback={"text": "tea " * 30_000})
+    path = store.write(record)
+    assert len(store.read_bytes(path)) < 2_000
+    assert store.read(path) == record
+
+
 def test_the_records_of_a_task_are_in_order(store: TraceStore) -> None:
     records = [
         failed_attempt(try_number=2, number=10),
@@ -74,6 +84,17 @@ def test_the_records_of_a_task_are_in_order(store: TraceStore) -> None:
         store.write(record)
     found = store.of_task(RUN, "draft", -1)
     assert found == [records[2], records[1], records[0], records[5]]
+
+
+def test_items_of_one_task_have_records_of_their_own_and_its_failure_is_the_last(store: TraceStore) -> None:
+    items = [{"index": index, "value": f"item {index}"} for index in (0, 2)]
+    records = [
+        replace(failure(), try_number=1),
+        *(failed_attempt(try_number=number, item=item) for number in (1, 2) for item in items),
+    ]
+    paths = [store.write(record) for record in records]
+    assert [path.rpartition("/")[2] for path in paths[1:3]] == ["draft.-1.1.1.0.json", "draft.-1.1.1.2.json"]
+    assert store.of_task(RUN, "draft", -1) == [records[1], records[2], records[0], records[3], records[4]]
 
 
 def test_manifests_are_numbered_by_try(store: TraceStore) -> None:
