@@ -120,8 +120,8 @@ class Asking:
             except AgenticError as caught:
                 error = caught
             else:
-                recovered = None if error is None else "value" if "value" in entry else "agent"
-                return replace(outcome, error=error, recovered=recovered)
+                helped: Literal["agent", "value"] = "value" if "value" in entry else "agent"
+                return replace(outcome, error=error, recovered=None if error is None else helped)
         return Outcome(error=error, attempt=max(past.number, log.number) or None, record=log.path, agent=log.agent)
 
     async def _asked(

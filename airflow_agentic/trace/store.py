@@ -78,14 +78,19 @@ class TraceStore:
         return {path: self.peek(path) for name in layout.FOLDERS for path in self.names(f"{folder}/{name}")}
 
     def of_task(self, run: RunKey, task_id: str, map_index: int) -> list[Record]:
-        """The attempts and failures of a task instance in the order of their tries, each as :meth:`peek` gives it."""
+        """
+        The attempts and failures of a task instance in the order of their tries, each as :meth:`peek` gives it.
+
+        In each try, the task's own failure comes last, as it did.
+        """
         folder = layout.run_folder(run.dag_id, run.run_id)
-        found: list[tuple[list[int], str]] = []
+        found: list[tuple[int, str, list[int], str]] = []
         for name in ("attempts", "failures"):
             prefix = layout.task_prefix(f"{folder}/{name}", task_id, map_index)
             paths = [path for path in self.names(f"{folder}/{name}") if path.startswith(prefix)]
-            found += [(layout.numbers_of(path, prefix), path) for path in paths]
-        return [self.peek(path) for numbers, path in sorted(found) if numbers]
+            numbered = [(layout.numbers_of(path, prefix), path) for path in paths]
+            found += [(numbers[0], name, numbers, path) for numbers, path in numbered if numbers]
+        return [self.peek(path) for *_, path in sorted(found)]
 
     def write_template(self, run: RunKey, source: str) -> None:
         """Store the template that a run was made from, once."""
