@@ -342,9 +342,9 @@ class _InsideLayout:
         away = self._x(step.upper) + step.leaves - self._x(step.lower) - step.enters
         if not 0 < abs(away) < _NEARLY:
             return
-        if self._is_box(step.lower):
+        if self._is_box(step.lower) and abs(step.enters + away) < self.vertices[step.lower].width / 2:
             step.enters += away
-        elif self._is_box(step.upper):
+        elif self._is_box(step.upper) and abs(step.leaves - away) < self.vertices[step.upper].width / 2:
             step.leaves -= away
 
     def _is_box(self, vertex: int) -> bool:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 #: More change nothing that can be seen.
 _ORDER_SWEEPS = 12
-_PLACE_SWEEPS = 120
+_FIRST_SWEEPS, _PLACE_SWEEPS = 10, 100
+#: A move that can't be seen.
+_STILL = 0.2
 _STRAIGHTENINGS = 3
 #: Layers with more vertices than that are not improved by exchanging neighbours, which takes quadratic time.
 _MANY = 40
@@ -165,13 +167,13 @@ class Layered:
         for layer in self.layers:
             for vertex, x in zip(layer, self._packed(layer), strict=True):
                 self.vertices[vertex].x = x
-        for sweep in range(_PLACE_SWEEPS):
-            down = sweep % 2 == 0
-            for layer in self.layers if down else reversed(self.layers):
-                self._place_layer(
-                    layer, above=down or sweep > _PLACE_SWEEPS / 2, below=not down or sweep > _PLACE_SWEEPS / 2
-                )
-
+        for sweep in range(_FIRST_SWEEPS):
+            self._place_layers(above=sweep % 2 == 0, below=sweep % 2 == 1)
+        for _ in range(_PLACE_SWEEPS):
+            before = [vertex.x for vertex in self.vertices]
+            self._place_layers(above=True, below=True)
+            if all(abs(vertex.x - x) < _STILL for vertex, x in zip(self.vertices, before, strict=True)):
+                break
         for _ in range(_STRAIGHTENINGS):
             for run in self._runs():
                 self._straighten(run)
@@ -234,6 +236,10 @@ class Layered:
         for left, right in pairwise(layer):
             packed.append(packed[-1] + self._distance(left, right))
         return packed
+
+    def _place_layers(self, *, above: bool, below: bool) -> None:
+        for layer in self.layers if above else reversed(self.layers):
+            self._place_layer(layer, above=above, below=below)
 
     def _place_layer(self, layer: Sequence[int], *, above: bool, below: bool) -> None:
         """Place one layer by its neighbours: the least squares that keep order and distance."""

@@ -17,6 +17,8 @@ from airflow_agentic.render.shapes import Box, Frame, Layout, Line, Link, Point
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+#: Frames that are deeper in each other need not know how their lines go on outside.
+_LEVELS = 3
 #: Around the whole picture.
 MARGIN = 16.0
 
@@ -33,7 +35,7 @@ def lay_out(boxes: Sequence[Box], frames: Sequence[Frame], links: Sequence[Link]
     pieces = {None if frame is None else frame.id: _pieces(frame, links, routes, tree) for frame in (None, *frames)}
     before: dict[str | None, Inside] | None = None
     # Each time, one more level of frames knows how its lines go on outside.
-    for _ in range(tree.depth + 1):
+    for _ in range(min(tree.depth, _LEVELS) + 1):
         inside: dict[str | None, Inside] = {}
         for frame in (*reversed(frames), None):
             name = None if frame is None else frame.id

@@ -35,20 +35,24 @@ _ROUND = "M13.6 8.5a5.8 5.8 0 1 1-1.7-4.6M12.2 0.6v3.6h-3.6"
 
 def to_svg(picture: Picture) -> str:
     """The picture as an SVG document."""
-    texts = {unit.id: _texts(unit) for unit in picture.units}
-    labels = [_label(edge) for edge in picture.edges]
-    layout = lay_out(
-        [_box(node, texts[node.id]) for node in picture.nodes],
-        [Frame(id=frame.id, frame=frame.frame, **_size(frame, texts[frame.id])) for frame in picture.frames],
-        [_link(edge, label) for edge, label in zip(picture.edges, labels, strict=True)],
-    )
+    layout = lay_out(*shapes_of(picture))
+    lines = list(zip(picture.edges, layout.lines, strict=True))
     parts = [
-        *(_frame(frame, texts[frame.id], layout.frames[frame.id]) for frame in picture.frames),
-        *(_line(edge, line) for edge, line in zip(picture.edges, layout.lines, strict=True)),
-        *(_node(node, texts[node.id], layout.boxes[node.id]) for node in picture.nodes),
-        *(_label_text(*each) for each in zip(picture.edges, labels, layout.lines, strict=True) if each[1]),
+        *(_frame(frame, layout.frames[frame.id]) for frame in picture.frames),
+        *(_line(edge, line) for edge, line in lines),
+        *(_node(node, layout.boxes[node.id]) for node in picture.nodes),
+        *(_label_text(edge, line.label) for edge, line in lines if line.label is not None),
     ]
     return _document(picture, layout, parts)
+
+
+def shapes_of(picture: Picture) -> tuple[list[Box], list[Frame], list[Link]]:
+    """What has to be laid out for a picture."""
+    return (
+        [_box(node) for node in picture.nodes],
+        [Frame(id=frame.id, frame=frame.frame, **_size(frame)) for frame in picture.frames],
+        [_link(edge) for edge in picture.edges],
+    )
 
 
 def _document(picture: Picture, layout: Layout, parts: Iterable[str]) -> str:
@@ -72,15 +76,15 @@ def _texts(unit: Unit) -> tuple[list[str], list[str]]:
     return title, [line for note in unit.notes for line in wrap(note, NOTE_SIZE, _MOST - 2 * _PAD_X, _NOTE_LINES)]
 
 
-def _size(unit: Node | PictureFrame, texts: tuple[list[str], list[str]]) -> dict[str, float]:
-    title, notes = texts
+def _size(unit: Node | PictureFrame) -> dict[str, float]:
+    title, notes = _texts(unit)
     sign = _SIGN if unit.kind in ("human", "loop") else 0.0
     widths = [*(width(line, TITLE_SIZE) + sign for line in title), *(width(line, NOTE_SIZE) for line in notes)]
     return {"width": max(widths, default=0.0), "height": len(title) * TITLE_LINE + len(notes) * NOTE_LINE}
 
 
-def _box(node: Node, texts: tuple[list[str], list[str]]) -> Box:
-    size = _size(node, texts)
+def _box(node: Node) -> Box:
+    size = _size(node)
     stack = _STACK if node.stacked else 0.0
     if node.kind in ("end", "fail"):
         return Box(id=node.id, frame=node.frame, width=size["width"] + 2 * _PAD_X, height=size["height"] + _PAD_Y)
@@ -97,7 +101,8 @@ def _label(edge: Edge) -> list[str]:
     return [line for paragraph in edge.label for line in wrap(paragraph, NOTE_SIZE, most, _LABEL_LINES)]
 
 
-def _link(edge: Edge, label: Sequence[str]) -> Link:
+def _link(edge: Edge) -> Link:
+    label = _label(edge)
     return Link(
         source=edge.source,
         target=edge.target,
@@ -110,7 +115,7 @@ def _link(edge: Edge, label: Sequence[str]) -> Link:
 # -- shapes ----------------------------------------------------------------------------------------------------------
 
 
-def _frame(frame: PictureFrame, texts: tuple[list[str], list[str]], place: Rect) -> str:
+def _frame(frame: PictureFrame, place: Rect) -> str:
     sign = frame.kind == "loop"
     x, y = place.x + _PAD_X, place.y + _PAD_Y + 2
     shapes = [_rect(f"frame {frame.kind}", place, _CORNER + 3)]
@@ -119,10 +124,11 @@ def _frame(frame: PictureFrame, texts: tuple[list[str], list[str]], place: Rect)
         shapes.insert(0, _rect(f"frame {frame.kind}", behind, _CORNER + 3))
     if sign:
         shapes.append(_sign(_ROUND, x, y))
-    return _group(frame, [*shapes, *_lines(texts, x, y, "start", _SIGN if sign else 0.0)])
+    return _group(frame, [*shapes, *_lines(_texts(frame), x, y, "start", _SIGN if sign else 0.0)])
 
 
-def _node(node: Node, texts: tuple[list[str], list[str]], place: Rect) -> str:
+def _node(node: Node, place: Rect) -> str:
+    texts = _texts(node)
     stack = _STACK if node.stacked else 0.0
     front = Rect(x=place.x, y=place.y + stack, width=place.width - stack, height=place.height - stack)
     shapes = [_rect(f"box {node.kind}", front.moved(offset, -offset), _CORNER) for offset in _behind(stack)]
@@ -130,11 +136,11 @@ def _node(node: Node, texts: tuple[list[str], list[str]], place: Rect) -> str:
         shapes.append(_sheet(front))
     else:
         shapes.append(_rect(f"box {node.kind}", front, front.height / 2 if node.kind in ("end", "fail") else _CORNER))
-    size = _size(node, texts)
+    size = _size(node)
     y = front.y + (front.height - size["height"]) / 2
     middle = front.x + front.width / 2
     if node.kind == "human":
-        title = width(texts[0][0], TITLE_SIZE)
+        title = max((width(line, TITLE_SIZE) for line in texts[0]), default=0.0)
         shapes.append(_sign(_PERSON, middle - (title + _SIGN) / 2, y))
     return _group(node, [*shapes, *_lines(texts, middle, y, "middle", _SIGN / 2 if node.kind == "human" else 0.0)])
 
@@ -244,15 +250,12 @@ def _near(corner: Point, other: Point) -> Point:
     return corner[0] + away[0] * share, corner[1] + away[1] * share
 
 
-def _label_text(edge: Edge, label: Sequence[str], line: Line) -> str:
-    place = line.label
-    if place is None:
-        return ""
+def _label_text(edge: Edge, place: Rect) -> str:
     anchor = "start" if edge.kind == "back" else "middle"
     x = place.x if edge.kind == "back" else place.x + place.width / 2
     lines = (
         _line_of_text(f"label {edge.kind}", text, x, place.y + (index + 1) * NOTE_LINE - 4, anchor)
-        for index, text in enumerate(label)
+        for index, text in enumerate(_label(edge))
     )
     return f"<g><title>{_text(': '.join(edge.label))}</title>" + "".join(lines) + "</g>"
 

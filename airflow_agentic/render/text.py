@@ -17,6 +17,7 @@ _OTHER, _WIDE = 650, 1000
 #: Fonts that are taken instead are up to that much wider, and bold ones too.
 _SLACK = 1.1
 _ELLIPSIS = "…"
+_STEP = 0.95
 
 
 def width(text: str, size: float) -> float:
@@ -40,19 +41,28 @@ def wrap(text: str, size: float, most: float, lines: int) -> list[str]:
     :param most: no line is wider.
     :param lines: there are no more; what doesn't fit is left out, with an ellipsis.
     """
+    found = _broken(text, size, most)
+    if len(found) > lines:
+        return [*found[: lines - 1], _shortened(" ".join(found[lines - 1 :]), size, most)]
+    # Lines of about the same width look better than a word alone in the last one.
+    narrower = most * _STEP
+    while len(found) > 1 and narrower > size and len(even := _broken(text, size, narrower)) == len(found):
+        found, narrower = even, narrower * _STEP
+    return found
+
+
+def _broken(text: str, size: float, most: float) -> list[str]:
     found: list[str] = []
     rest = text.split()
     while rest:
         line, rest = _line(rest, size, most)
         found.append(line)
-    if len(found) > lines:
-        found = [*found[: lines - 1], _shortened(" ".join(found[lines - 1 :]), size, most)]
     return found
 
 
 def _line(words: list[str], size: float, most: float) -> tuple[str, list[str]]:
     """The words that fit into a line, and those that are left; a word that is too long is broken."""
-    if width(words[0], size) > most:
+    if width(words[0], size) > most and len(words[0]) > 1:
         fits = next(end for end in range(len(words[0]) - 1, 0, -1) if end == 1 or width(words[0][:end], size) <= most)
         return words[0][:fits], [words[0][fits:], *words[1:]]
     count = 1
