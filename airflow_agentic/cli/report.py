@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -18,7 +19,8 @@ from airflow_agentic.trace import layout
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from airflow_agentic.trace.assemble import RunTrace, StageTrace
+    from airflow_agentic.trace.assemble import RunTrace
+    from airflow_agentic.trace.stages import StageTrace
 
 _STYLES = {"success": "green", "skipped": "dim"}
 #: What agents wrote must not steer a terminal.
@@ -46,9 +48,11 @@ def print_stages(console: Console, trace: RunTrace) -> None:
     """Print how the run and each of its stages went."""
     console.print(_headline(trace), soft_wrap=True)
     console.print(stage_table(trace))
+    for line in decision_lines(trace):
+        _line(console, line, "dim")
     for stage in trace.stages:
         if stage.error is not None and stage.error["message"] not in (trace.error or ""):
-            _line(console, f"{stage.stage}: {stage.error['kind']}: {stage.error['message']}", "red")
+            _line(console, f"{stage.name}: {stage.error['kind']}: {stage.error['message']}", "red")
     if trace.error is not None:
         _line(console, trace.error, "red")
 
@@ -68,6 +72,25 @@ def stage_table(trace: RunTrace) -> Table:
     for stage in trace.stages:
         table.add_row(*(Text(plain(cell(stage)), style=_style(stage)) for _, cell, _, _ in columns))
     return table
+
+
+def decision_lines(trace: RunTrace) -> list[str]:
+    """
+    What was decided in which round, but to go on as if nothing were decided.
+
+    What the pipelines of several items decided in one round is one line.
+    """
+    made: dict[Any, Counter[str]] = {}
+    for number, decision in enumerate(trace.decisions):
+        bound = f", round {decision['round']} of {decision['max_rounds']}" if decision["round"] else ""
+        alone = number if decision["map_index"] < 0 else None
+        made.setdefault((f"{decision['stage']}{bound}", alone), Counter())[decision["shown"]] += 1
+    lines = []
+    for (who, alone), found in made.items():
+        what = [shown if alone is not None else f"{shown} (items: {count})" for shown, count in found.items()]
+        if set(found) != {"next"}:
+            lines.append(f"{who} → {', '.join(what)}")
+    return lines
 
 
 def local_path(uri: str) -> str:
@@ -109,15 +132,24 @@ def _cost(stage: StageTrace) -> str:
     return f"{stage.cost_usd:.4f}" if stage.cost_usd is not None else ""
 
 
+def _items(stage: StageTrace) -> str:
+    """How many there were; of some that failed, how many didn't."""
+    if stage.items is None:
+        return ""
+    total, failed = stage.items["total"], stage.items["failed"]
+    return f"{total - failed} of {total}" if failed else str(total)
+
+
 def _waited(stage: StageTrace) -> str:
     return f"{stage.waited:.1f}" if stage.waited else ""
 
 
 #: Title, cell, whether it is always shown, alignment.
 _COLUMNS: tuple[tuple[str, Any, bool, Any], ...] = (
-    ("Stage", lambda stage: stage.stage, True, "left"),
+    ("Stage", lambda stage: stage.name, True, "left"),
     ("Agent", lambda stage: stage.agent or f"({stage.kind})", True, "left"),
     ("State", lambda stage: stage.state.replace("_", " "), True, "left"),
+    ("Items", _items, False, "right"),
     ("Attempts", lambda stage: str(stage.attempts), True, "right"),
     ("Seconds", lambda stage: f"{stage.seconds:.2f}" if stage.attempts else "", True, "right"),
     ("Waited", _waited, False, "right"),

@@ -169,10 +169,10 @@ def _follow(events: Iterator[dict[str, Any]], progress: Progress) -> dict[str, A
     for event in events:
         progress.note("")
         if event["event"] != "task":
-            for task_id, state in event.get("tasks", {}).items():
-                progress.update(task_id, state)
+            for task in event.get("tasks", ()):
+                progress.update(task["task_id"], task["state"], task["map_index"])
             return event
-        progress.update(event["task_id"], event["state"])
+        progress.update(event["task_id"], event["state"], event["map_index"])
     return None
 
 

@@ -4,8 +4,8 @@ The child process of ``airflow-agentic run``: build the DAG of one template, run
 A process of its own, because Airflow has to be configured before it is imported, writes logs to standard output, and
 takes Ctrl-C for the failure of a task. Its parent reads one JSON object per line from the pipe:
 
-* ``{"event": "task", "task_id", "state"}`` whenever a task starts or ends;
-* ``{"event": "end", "run_id", "state", "trace_url", "tasks": {task_id: state}}`` when the run has ended;
+* ``{"event": "task", "task_id", "map_index", "state"}`` whenever a task starts or ends;
+* ``{"event": "end", "run_id", "state", "trace_url", "tasks": […]}`` when the run has ended; each task as above;
 * ``{"event": "error", "message"}`` instead of it, for a mistake of the user's.
 
 The job comes as a line on standard input: ``{"template": path, "inputs": {…}, "artifacts": path}``. The process ends
@@ -69,7 +69,13 @@ def _run(job: dict[str, Any], send: Send) -> None:
     _put_artifacts_into(job["artifacts"])
     run = run_dag(dag, job["inputs"], on_ready=lambda: _report_tasks(send))
     end = {"event": "end", "run_id": run.run_id, "state": str(run.state), "trace_url": config.get("trace_url")}
-    send({**end, "tasks": {ti.task_id: ti.state and str(ti.state) for ti in run.get_task_instances()}})
+    send({**end, "tasks": [_task(ti, ti.state and str(ti.state)) for ti in run.get_task_instances()]})
+
+
+def _task(task_instance: Any, state: str | None) -> dict[str, Any]:
+    """A task instance as the parent reads of it."""
+    map_index = task_instance.map_index
+    return {"task_id": task_instance.task_id, "map_index": -1 if map_index is None else map_index, "state": state}
 
 
 def _report_tasks(send: Send) -> None:
@@ -96,7 +102,7 @@ def _report_tasks(send: Send) -> None:
             self._send(task_instance, task_instance.state.value)
 
         def _send(self, task_instance: Any, state: str) -> None:
-            send({"event": "task", "task_id": task_instance.task_id, "state": state})
+            send({"event": "task", **_task(task_instance, state)})
 
     get_listener_manager().add_listener(Listener())  # type: ignore[no-untyped-call]
 

@@ -141,7 +141,7 @@ class FinishOperator(PlannedOperator):
                 kind=task.kind,
                 state=_worst(found[task.task_id].values()),
                 agent=task.config.get("agent"),
-                round=task.round,
+                rounds=task.rounds,
                 instances=_counted(task, found[task.task_id]),
             )
             for task in self.tasks

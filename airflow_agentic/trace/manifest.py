@@ -26,7 +26,7 @@ class TaskState:
 
     :param state: Airflow's name for it; null when the task instance wasn't there.
     :param agent: the name of a stage's agent, null for other kinds.
-    :param round: of the innermost loop; 1 outside of loops.
+    :param rounds: of the loops that it is in, the outermost first; empty outside of loops.
     :param instances: of a task that was repeated for a list, how many are in each state; ``state`` is the worst.
     """
 
@@ -35,7 +35,7 @@ class TaskState:
     kind: str
     state: str | None
     agent: str | None = None
-    round: int = 1
+    rounds: tuple[int, ...] = ()
     instances: dict[str, int] | None = None
 
 
@@ -75,7 +75,7 @@ def manifest_from_data(data: dict[str, Any]) -> Manifest:
         raise TraceError(f"This is not a manifest of format {RECORD_FORMAT}.")
     try:
         known = {key: data[key] for key in Manifest.__dataclass_fields__}
-        known["tasks"] = tuple(TaskState(**task) for task in data["tasks"])
+        known["tasks"] = tuple(TaskState(**{**task, "rounds": tuple(task["rounds"])}) for task in data["tasks"])
         return Manifest(**{**known, "run": RunKey(**data["run"]), "records": tuple(data["records"])})
     except (KeyError, TypeError) as error:
         raise TraceError(f"This is not a whole manifest: {error}.") from None

@@ -12,7 +12,8 @@ from rich.console import Console
 from airflow_agentic.cli.progress import Progress
 from airflow_agentic.cli.report import local_path, print_report
 from airflow_agentic.planning.plan import Plan, PlannedTask
-from airflow_agentic.trace.assemble import RunTrace, StageTrace
+from airflow_agentic.trace.assemble import RunTrace
+from airflow_agentic.trace.stages import StageTrace
 
 STAGE: dict[str, Any] = {
     "stage": "draft",
@@ -122,7 +123,7 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[:2] == ["Starting …", "a: running"]
     assert lines[2].startswith("a: success  0.")
-    assert lines[3:] == ["b: upstream_failed"]
+    assert lines[3:] == ["b: upstream failed"]
 
 
 def test_on_a_terminal_the_stages_are_shown_and_gone_at_the_end() -> None:
