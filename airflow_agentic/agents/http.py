@@ -19,6 +19,7 @@ from airflow_agentic.agents.base import AgentRequest, AgentResult, Usage
 from airflow_agentic.agents.connections import no_connection
 from airflow_agentic.agents.http_reply import read_output, read_reply, status_error
 from airflow_agentic.agents.redaction import without_secrets
+from airflow_agentic.agents.threads import see_through
 from airflow_agentic.agents.validate import MalformedOutput
 from airflow_agentic.errors import FinalError, RetryableError
 from airflow_agentic.template.expressions import parse, render_passages, render_string, to_text
@@ -106,7 +107,8 @@ class HttpAgent:
         # One request and no more: attempts are counted, recorded and repeated outside.
         hook = HttpAsyncHook(method=self.method, http_conn_id=self.connection, retry_limit=1)
         try:
-            config = await hook.config()
+            # It asks Airflow's supervisor, whose next answer somebody else would get if nobody read this one.
+            config = await see_through(hook.config())
         except AirflowNotFoundException:
             raise FinalError(no_connection(self.connection), kind="rejected") from None
         self._check(config)

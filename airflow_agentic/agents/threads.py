@@ -58,17 +58,21 @@ async def run_in_thread(function: Callable[[], T]) -> T:
 
 
 async def run_to_end(function: Callable[[], T]) -> T:
-    """
-    Call a blocking function in a thread, and see it through.
+    """Call a blocking function in a thread, and :func:`see_through` that it ends."""
+    return await see_through(asyncio.to_thread(function))
 
-    When the waiting task is cancelled, it waits for the function's end all the same: what has begun to be written is
-    written.
+
+async def see_through(work: Coroutine[Any, Any, T]) -> T:
     """
-    work = asyncio.ensure_future(asyncio.to_thread(function))
+    Await something that must not be left half done: a record, or a message to Airflow's supervisor.
+
+    When the waiting task is cancelled, it waits for the end all the same.
+    """
+    task = asyncio.ensure_future(work)
     try:
-        return await asyncio.shield(work)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        await asyncio.wait([task])
         raise
 
 

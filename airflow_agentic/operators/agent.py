@@ -82,6 +82,8 @@ class AgentOperator(PlannedOperator):
 
         Airflow calls this in its handler of SIGTERM, in the main thread; five seconds later the process is killed.
         """
+        if self._stopping:
+            return
         self._stopping = True
         if self._at_work is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just been closed

@@ -311,3 +311,44 @@ def test_real_waits_are_slept() -> None:
         )
     )
     assert 0.2 <= time.monotonic() - began < 2
+
+
+def test_numbers_go_on_from_those_of_others_but_waits_are_ones_own() -> None:
+    waits = Waits()
+    told, end = attempt_all(
+        ListAgent([unavailable(), "ok"]),
+        make_request(),
+        retry=settings(3, wait=1.0),
+        first_attempt=2,
+        numbered_after=3,
+        waits=waits,
+    )
+    assert [attempt.number for attempt in told] == [5, 6]
+    assert waits.seconds == [2.0]
+    assert told[-1] is end
+
+
+def test_many_are_at_it_in_one_loop() -> None:
+    """Each with its own attempts, and none waits for another."""
+    told: list[Attempt] = []
+
+    async def one(number: int) -> Attempt:
+        return await run_attempts(
+            ListAgent([unavailable()] * (number % 3) + [number]),
+            make_request(),
+            retry=settings(3, wait=0.05),
+            first_attempt=1,
+            inline_wait=1,
+            accept=None,
+            on_attempt=telling(told),
+        )
+
+    async def all_of_them() -> list[Attempt]:
+        return await asyncio.gather(*(one(number) for number in range(200)))
+
+    began = time.monotonic()
+    found = run_loop(all_of_them())
+    assert time.monotonic() - began < 5
+    assert [attempt.result and attempt.result.output for attempt in found] == list(range(200))
+    assert [attempt.number for attempt in found] == [number % 3 + 1 for number in range(200)]
+    assert len(told) == sum(number % 3 + 1 for number in range(200))

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from airflow_agentic.agents.threads import ThreadStopped, run_in_thread, run_loop
+from airflow_agentic.agents.threads import ThreadStopped, run_in_thread, run_loop, run_to_end
 
 
 def test_a_loop_does_not_wait_for_blocked_executor_threads() -> None:
@@ -106,3 +106,59 @@ def test_a_thread_is_not_stopped_in_the_middle_of_a_message_to_airflow() -> None
     stop_soon(work)
     assert ended.wait(3)
     assert steps.count("message") == 40
+
+
+def test_many_threads_are_stopped_at_the_same_time() -> None:
+    """Each may be in a message to Airflow's supervisor; waiting for one after the other would take too long."""
+    comms = types.ModuleType("airflow.sdk.execution_time.comms")
+    exec("def send(seconds):\n    import time\n    time.sleep(seconds)\n", comms.__dict__)
+    ended: list[object] = []
+
+    def work() -> None:
+        try:
+            comms.send(0.4)
+            while True:
+                time.sleep(0.001)
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    async def main() -> None:
+        async with asyncio.timeout(0.1), asyncio.TaskGroup() as group:
+            for _ in range(20):
+                group.create_task(run_in_thread(work))
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        run_loop(main())
+    assert time.monotonic() - began < 3
+    deadline = time.monotonic() + 5
+    while len(ended) < 20 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ended == [ThreadStopped] * 20
+
+
+def test_what_must_not_be_left_half_done_is_seen_through() -> None:
+    steps: list[str] = []
+
+    def write() -> None:
+        steps.append("begun")
+        time.sleep(0.2)
+        steps.append("done")
+
+    async def main() -> None:
+        async with asyncio.timeout(0.05):
+            await run_to_end(write)
+
+    with pytest.raises(TimeoutError):
+        run_loop(main())
+    assert steps == ["begun", "done"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), OSError("disk full")])
+def test_what_is_seen_through_may_fail(error: Exception) -> None:
+    def write() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        run_loop(run_to_end(write))
