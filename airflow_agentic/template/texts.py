@@ -86,58 +86,66 @@ def analyse_text(key: TextKey) -> Analysis:
         return Analysis([], [], [], ExpressionError("the expression is nested too deeply", key.text[:80]))
 
 
-def stage_texts(stage: Stage, source: Source) -> Iterator[TextKey]:
+def stage_texts(stage: Stage, source: Source) -> list[TextKey]:
     """The texts of one stage, its own prompt included, its agent's not."""
-    spec, loc, keys = stage.spec, stage.loc, _Keys(stage, source)
+    spec, loc, for_each = stage.spec, stage.loc, stage.for_each
+    keys = _Keys(stage.name, source, STAGE_NAMES if for_each is None else ITEM_NAMES)
     if spec.when is not None:
-        yield keys.expression("when", (*loc, "when"), spec.when, names=STAGE_NAMES)
-    yield from _work_texts(stage, keys)
-    if stage.for_each is not None:
-        yield keys.expression("for_each", (*loc, "for_each"), stage.for_each, names=STAGE_NAMES)
+        keys.expression("when", (*loc, "when"), spec.when, names=STAGE_NAMES)
+    _add_work(stage, keys)
+    if for_each is not None:
+        keys.expression("for_each", (*loc, "for_each"), for_each, names=STAGE_NAMES)
     for route in stage.routes:
         if route.when is not None:
-            yield keys.expression("routes", (*route.loc, "when"), route.when, names=STAGE_NAMES)
-        yield from keys.texts("routes", (*route.loc, "with"), route.with_, names=STAGE_NAMES)
+            keys.expression("routes", (*route.loc, "when"), route.when, names=STAGE_NAMES)
+        keys.texts("routes", (*route.loc, "with"), route.with_, names=STAGE_NAMES)
     for recovery in stage.recoveries:
-        yield from keys.texts("on_error", (*recovery.loc, "value"), recovery.value)
+        keys.texts("on_error", (*recovery.loc, "value"), recovery.value)
+    return keys.found
 
 
-def _work_texts(stage: Stage, keys: _Keys) -> Iterator[TextKey]:
+def _add_work(stage: Stage, keys: _Keys) -> None:
     """The texts of what a stage does, for each item if it is a fan-out."""
     spec, loc = stage.spec, stage.loc
     if isinstance(spec, models.AgentStage):
         if spec.prompt is not None:
-            yield keys.text("prompt", (*loc, "prompt"), spec.prompt)
+            keys.text("prompt", (*loc, "prompt"), spec.prompt)
+        if spec.input is not None:
+            keys.texts("input", (*loc, "input"), spec.input)
         if spec.accept is not None:
-            yield keys.expression("accept", (*loc, "accept"), spec.accept, names=(*keys.names, "output"))
+            keys.expression("accept", (*loc, "accept"), spec.accept, names=(*keys.names, "output"))
     elif isinstance(spec, models.MergeStage):
         if spec.merge.by is not None:
-            place = (*loc, "merge", "by")
-            yield keys.expression("merge", place, spec.merge.by, names=MERGE_NAMES, stages=False)
+            keys.expression("merge", (*loc, "merge", "by"), spec.merge.by, names=MERGE_NAMES, stages=False)
     elif isinstance(spec, models.HumanStage):
         for part in ("ask", "body", "assignees"):
-            yield from keys.texts("human", (*loc, "human", part), getattr(spec.human, part))
-    if isinstance(spec, (models.AgentStage, models.PipelineStage)):
-        yield from keys.texts("input", (*loc, "input"), spec.input)
+            keys.texts("human", (*loc, "human", part), getattr(spec.human, part))
+    else:
+        keys.texts("input", (*loc, "input"), spec.input)
 
 
 class _Keys:
-    """Makes the text keys of one stage."""
+    """
+    Collects the text keys of one stage.
 
-    def __init__(self, stage: Stage, source: Source) -> None:
-        self.names = ITEM_NAMES if stage.for_each is not None else STAGE_NAMES
-        self._stage, self._source = stage.name, source
+    :param names: what its texts may name, where nothing else is said.
+    """
 
-    def text(self, part: str, loc: Loc, text: str, **more: Any) -> TextKey:
+    def __init__(self, owner: str, source: Source, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.found: list[TextKey] = []
+        self._owner, self._source = owner, source
+
+    def text(self, part: str, loc: Loc, text: str, **more: Any) -> None:
         settings = {"names": self.names, "stages": True, **more}
-        return TextKey(owner=self._stage, source=self._source, loc=loc, text=text, part=part, **settings)
+        self.found.append(TextKey(owner=self._owner, source=self._source, loc=loc, text=text, part=part, **settings))
 
-    def texts(self, part: str, loc: Loc, value: Any, **more: Any) -> Iterator[TextKey]:
+    def texts(self, part: str, loc: Loc, value: Any, **more: Any) -> None:
         for place, text in nested(value, loc):
-            yield self.text(part, place, text, **more)
+            self.text(part, place, text, **more)
 
-    def expression(self, part: str, loc: Loc, text: str, **more: Any) -> TextKey:
-        return self.text(part, loc, text, expression=True, **more)
+    def expression(self, part: str, loc: Loc, text: str, **more: Any) -> None:
+        self.text(part, loc, text, expression=True, **more)
 
 
 def agent_texts(agent: Agent) -> Iterator[TextKey]:

@@ -8,10 +8,8 @@ from airflow_agentic.template import models
 from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow_agentic.template.checks import Checking
-    from airflow_agentic.template.template import Recovery, Template
+    from airflow_agentic.template.template import Agent, Recovery, Stage, Template
 
 
 def check_agents_exist(checking: Checking) -> None:
@@ -21,7 +19,8 @@ def check_agents_exist(checking: Checking) -> None:
     named = [(stage.loc, getattr(stage.spec, "agent", None)) for stage in template.stages.values()]
     named.append((("defaults",), template.spec.defaults.agent))
     for stage in template.stages.values():
-        named += [(entry.loc, entry.agent) for entry in stage.recoveries if not _is_own(template, entry)]
+        if stage.recoveries:
+            named += [(entry.loc, entry.agent) for entry in stage.recoveries if not _is_own(template, entry)]
     for loc, name in named:
         if isinstance(name, str) and name not in declared:
             hint = did_you_mean(name, declared)
@@ -42,35 +41,48 @@ def check_prompts(checking: Checking) -> None:
     for stage in template.stages.values():
         if not isinstance(stage.spec, models.AgentStage) or stage.agent is None:
             continue
-        names = (stage.agent, *(entry.agent for entry in stage.recoveries if entry.agent is not None))
+        names = [stage.agent]
+        if stage.recoveries:
+            names += [entry.agent for entry in stage.recoveries if entry.agent is not None]
         agents = [template.agents[name] for name in names if name in template.agents]
-        for agent in agents:
-            if isinstance(agent.spec, models.LlmAgent) and stage.spec.prompt is None and agent.spec.prompt is None:
-                message = f"neither the stage nor its agent '{agent.name}' has a prompt"
-                checking.report("AGT411", message, stage.loc, key=True, hint="add prompt: to the stage")
-        kinds = [agent.spec.type for agent in agents if isinstance(agent.spec, (models.HttpAgent, models.PythonAgent))]
-        if stage.spec.prompt is not None and kinds and len(kinds) == len(agents):
-            message = f"'{agents[0].name}' is a {kinds[0]} agent: it takes no prompt"
-            checking.report("AGT412", message, (*stage.loc, "prompt"), key=True, hint="hand it data in `input`")
+        if stage.spec.prompt is None:
+            _check_prompt_there(checking, stage, agents)
+        elif agents and not any(isinstance(agent.spec, models.LlmAgent) for agent in agents):
+            _check_prompt_read(checking, stage, agents[0])
+
+
+def _check_prompt_there(checking: Checking, stage: Stage, agents: list[Agent]) -> None:
+    for agent in agents:
+        if isinstance(agent.spec, models.LlmAgent) and agent.spec.prompt is None:
+            message = f"neither the stage nor its agent '{agent.name}' has a prompt"
+            checking.report("AGT411", message, stage.loc, key=True, hint="add prompt: to the stage")
+
+
+def _check_prompt_read(checking: Checking, stage: Stage, agent: Agent) -> None:
+    if isinstance(agent.spec, (models.HttpAgent, models.PythonAgent)):
+        message = f"'{agent.name}' is a {agent.spec.type} agent: it takes no prompt"
+        checking.report("AGT412", message, (*stage.loc, "prompt"), key=True, hint="hand it data in `input`")
 
 
 def check_agents_used(checking: Checking) -> None:
     """An agent of this file that nobody uses is odd."""
     template = checking.template
-    used = set(_used(template))
+    used: set[str | None] = set()
+    _add_used(template, used)
     for agent in template.agents.values():
         if agent.name not in used and agent.loc[0] == "agents" and agent.source is template.source:
             message = f"no stage uses the agent '{agent.name}'"
             checking.report("AGT413", message, agent.loc, key=True, severity="warning")
 
 
-def _used(template: Template) -> Iterator[str | None]:
+def _add_used(template: Template, used: set[str | None]) -> None:
     """The names of the agents that stages use, those of pipelines in place included, and of those that stand in."""
     for stage in template.stages.values():
-        yield stage.agent
-        yield from (entry.agent for entry in stage.recoveries)
+        used.add(stage.agent)
+        if stage.recoveries:
+            used.update(entry.agent for entry in stage.recoveries)
         if stage.pipeline is not None and stage.pipeline.agents is template.agents:
-            yield from _used(stage.pipeline)
+            _add_used(stage.pipeline, used)
 
 
 CHECKS = (check_agents_exist, check_prompts)
