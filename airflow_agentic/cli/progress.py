@@ -7,6 +7,7 @@ not there before the round has come.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from rich.text import Text
 from airflow_agentic.trace.stages import name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from rich.console import Console, RenderableType
@@ -31,7 +33,7 @@ _MARKS = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped"
 #: Tasks that a template's author wrote as stages, or would recognize as theirs.
 _SHOWN = ("agent", "merge", "human", "item", "artifact")
 #: The state that stands for several.
-_TELLING = ("failed", "running", "up_for_retry", "upstream_failed", "success", "skipped")
+_TELLING = ("failed", "running", "awaiting_input", "up_for_retry", "upstream_failed", "success", "skipped")
 _NOT_RUN = ("waiting", "skipped", "upstream_failed")
 
 
@@ -53,14 +55,16 @@ class _Row:
     :param told: whether anything was printed of it.
     """
 
+    stage: str
     name: str
     shown: bool
     told: bool = False
     instances: dict[int, _Instance] = field(default_factory=dict)
 
     @property
-    def is_mapped(self) -> bool:
-        return any(map_index >= 0 for map_index in self.instances)
+    def has_run(self) -> bool:
+        """Or is running."""
+        return self.state not in _NOT_RUN
 
     @property
     def state(self) -> str:
@@ -69,13 +73,14 @@ class _Row:
 
     def word(self) -> str:
         """Its state for people, and how long it has taken; for several instances, how many are in which state."""
-        if self.is_mapped:
-            counts = Counter(instance.state.replace("_", " ") for instance in self.instances.values())
+        instances = list(self.instances.values()) or [_Instance()]
+        if len(instances) > 1:
+            counts = Counter(_word(instance.state) for instance in instances)
             return ", ".join(f"{count} {state}" for state, count in counts.items())
-        instance = self.instances.get(-1, _Instance())
+        instance = instances[0]
         if instance.state == "running" and instance.started is not None:
             return f"running{_seconds(time.monotonic() - instance.started)}"
-        return f"{instance.state.replace('_', ' ')}{_seconds(instance.seconds)}"
+        return f"{_word(instance.state)}{_seconds(instance.seconds)}"
 
 
 class Progress:
@@ -117,6 +122,22 @@ class Progress:
         if text and not self._console.is_terminal:
             self._print(text)
 
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._print(text)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody else."""
+        if not self._console.is_terminal:
+            yield
+            return
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
     def update(self, task_id: str, state: str | None, map_index: int = -1) -> None:
         """Take note of a task's state, by Airflow's name; of one of its instances, if it is mapped."""
         row = self._rows.get(task_id)
@@ -130,15 +151,19 @@ class Progress:
             instance.started, instance.seconds = time.monotonic(), None
         elif instance.started is not None:
             instance.seconds = time.monotonic() - instance.started
-        row.shown = row.shown or state not in _NOT_RUN
-        if not self._console.is_terminal and row.shown and (state == "running" or state in _STYLES):
-            self._tell(row)
+        row.shown = row.shown or row.has_run
+        if not self._console.is_terminal and (state == "running" or state in _STYLES):
+            self._tell(row, map_index, state)
 
-    def _tell(self, row: _Row) -> None:
+    def _tell(self, row: _Row, map_index: int, state: str) -> None:
         """Print a line; one for all instances of a mapped task, when something else has begun."""
         if self._untold is not row:
             self._tell_rest()
-        if row.is_mapped and row.told:
+        if state == "skipped" and any(other.has_run for other in self._rows.values() if other.stage == row.stage):
+            return  # one of its items, or a round that wasn't needed
+        if not row.shown:
+            return
+        if map_index >= 0 and row.told:
             self._untold = row
             return
         row.told = True
@@ -168,7 +193,13 @@ class Progress:
 
 
 def _row(task: PlannedTask) -> _Row:
-    return _Row(name=name_of(task.stage, task.rounds), shown=all(number == 1 for number in task.rounds))
+    shown = all(number == 1 for number in task.rounds)
+    return _Row(stage=task.stage, name=name_of(task.stage, task.rounds), shown=shown)
+
+
+def _word(state: str) -> str:
+    """A state of Airflow's, for people."""
+    return "waiting for an answer" if state == "awaiting_input" else state.replace("_", " ")
 
 
 def _seconds(seconds: float | None) -> str:

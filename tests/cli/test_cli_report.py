@@ -103,6 +103,31 @@ def test_local_artifacts_are_paths(uri: str, path: str) -> None:
     assert local_path(uri) == path
 
 
+def test_rounds_items_and_decisions() -> None:
+    rounds = {**STAGE, "rounds": (1, 2)}
+    decisions = [
+        {"stage": "draft", "map_index": -1, "round": 2, "max_rounds": 3, "shown": "back to draft"},
+        {"stage": "draft", "map_index": -1, "round": None, "max_rounds": None, "shown": "next"},
+        {"stage": "each.vote", "map_index": 0, "round": None, "max_rounds": None, "shown": "next"},
+        {"stage": "each.vote", "map_index": 1, "round": None, "max_rounds": None, "shown": "lawyer"},
+        {"stage": "each.vote", "map_index": 2, "round": None, "max_rounds": None, "shown": "lawyer"},
+    ]
+    text = _printed(
+        _trace(
+            StageTrace(**{**rounds, "items": {"total": 5, "failed": 2}}),
+            StageTrace(**{**STAGE, "items": {"total": 4, "failed": 0}}),
+            decisions=tuple(decisions),
+        )
+    )
+    assert text.splitlines()[1].split() == ["Stage", "Agent", "State", "Items", "Attempts", "Seconds"]
+    assert text.splitlines()[2].split() == ["draft", "(round", "1.2)", "writer", "success", "3", "of", "5", "2", "1.50"]
+    assert text.splitlines()[3].split()[3] == "4"
+    assert text.splitlines()[4:6] == [
+        "draft, round 2 of 3 → back to draft",
+        "each.vote → next (items: 1), lawyer (items: 2)",
+    ]
+
+
 def _progress(stream: io.StringIO, *, terminal: bool) -> Progress:
     tasks = tuple(
         PlannedTask(task_id=name, kind=kind, stage=name, level=0)  # type: ignore[arg-type]
@@ -124,6 +149,51 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
     assert lines[:2] == ["Starting …", "a: running"]
     assert lines[2].startswith("a: success  0.")
     assert lines[3:] == ["b: upstream failed"]
+
+
+ROUNDS = (
+    PlannedTask(task_id="l__1.draft", kind="agent", stage="draft", level=0, rounds=(1,)),
+    PlannedTask(task_id="l__1.verify.items", kind="items", stage="verify", level=0, rounds=(1,)),
+    PlannedTask(task_id="l__1.verify.item", kind="item", stage="verify", level=0, rounds=(1,)),
+    PlannedTask(task_id="l__2.draft", kind="agent", stage="draft", level=0, rounds=(2,)),
+    PlannedTask(task_id="l__3.draft", kind="agent", stage="draft", level=0, rounds=(3,)),
+    PlannedTask(task_id="editor", kind="human", stage="editor", level=0),
+)
+
+
+def test_mapped_tasks_are_one_stage_and_rounds_not_run_none() -> None:
+    stream = io.StringIO()
+    plan = Plan(name="p", digest="", source="", file="", dag={}, inputs={}, agents={}, tasks=ROUNDS)
+    with Progress(plan, Console(file=stream, width=80, highlight=False)) as progress:
+        progress.update("l__1.draft", "running")
+        progress.update("l__1.draft", "success")
+        for index, state in enumerate(("success", "failed", "success")):
+            progress.update("l__1.verify.item", "running", index)
+            progress.update("l__1.verify.item", state, index)
+        progress.update("l__2.draft", "running")
+        progress.update("l__2.draft", "success")
+        progress.update("l__1.verify.item", "skipped", 3)
+        progress.update("l__3.draft", "skipped")
+        progress.update("editor", "skipped")
+    assert [line.partition("  ")[0] for line in stream.getvalue().splitlines()] == [
+        "draft (round 1): running",
+        "draft (round 1): success",
+        "verify (round 1): running",
+        "verify (round 1): 2 success, 1 failed",
+        "draft (round 2): running",
+        "draft (round 2): success",
+        "editor: skipped",
+    ]
+
+
+def test_rounds_appear_on_a_terminal_when_they_come() -> None:
+    stream = io.StringIO()
+    plan = Plan(name="p", digest="", source="", file="", dag={}, inputs={}, agents={}, tasks=ROUNDS)
+    with Progress(plan, Console(file=stream, width=80, force_terminal=True, highlight=False)) as progress:
+        progress.update("l__2.draft", "running")
+        progress.update("l__3.draft", "skipped")
+    assert "draft (round 2)" in stream.getvalue()
+    assert "draft (round 3)" not in stream.getvalue()
 
 
 def test_on_a_terminal_the_stages_are_shown_and_gone_at_the_end() -> None:

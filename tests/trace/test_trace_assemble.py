@@ -160,3 +160,97 @@ def test_the_inventory_has_large_values_by_their_name(store: TraceStore) -> None
     assert sorted(entries) == ["attempts", "template", "values"]
     assert entries["values"]["path"] == f"values/{entries['values']['sha256']}.json"
     assert entries["values"]["bytes"] == 100_002
+
+
+def of_loop(name: str, state: str, kind: str = "agent", number: int = 1, **more: Any) -> TaskState:
+    return TaskState(
+        **{"task_id": f"l__{number}.{name}", "stage": name.partition(".")[0], "agent": None, **more},
+        kind=kind,
+        state=state,
+        rounds=(number,),
+    )
+
+
+def test_a_stage_is_a_row_per_round_that_ran(store: TraceStore) -> None:
+    store.write(attempt("l__1.draft"))
+    store.write(attempt("l__2.draft", second=2))
+    seal(
+        store,
+        1,
+        *(of_loop("draft", "success" if number < 3 else "skipped", number=number) for number in (1, 2, 3)),
+        *(of_loop("qa", "skipped", number=number) for number in (1, 2)),
+        *(of_loop("late", "upstream_failed" if number == 2 else "skipped", number=number) for number in (1, 2, 3)),
+        task("draft__route", "success", "route"),
+        task("draft__fail", "skipped", "fail"),
+    )
+    stages = assemble(RUN.dag_id, RUN.run_id, store).stages
+    assert [(stage.name, stage.state, stage.attempts) for stage in stages] == [
+        ("draft (round 1)", "success", 1),
+        ("draft (round 2)", "success", 1),
+        ("qa (round 1)", "skipped", 0),
+        ("late (round 2)", "upstream_failed", 0),
+    ]
+
+
+def test_a_fan_out_is_one_row(store: TraceStore) -> None:
+    for index, state in enumerate(("success", "failed", "success")):
+        item = {"index": index, "value": index}
+        store.write(attempt("verify.item", item=item, map_index=index // 2, state=state, second=index, cost_usd=0.5))
+    seal(
+        store,
+        1,
+        TaskState(task_id="verify.items", stage="verify", kind="items", state="success"),
+        TaskState(
+            task_id="verify.item",
+            stage="verify",
+            kind="item",
+            state="success",
+            agent="writer",
+            instances={"success": 2},
+        ),
+        TaskState(task_id="verify.done", stage="verify", kind="join", state="success"),
+        TaskState(task_id="verify.collect", stage="verify", kind="collect", state="success"),
+    )
+    [stage] = assemble(RUN.dag_id, RUN.run_id, store).stages
+    assert (stage.task_id, stage.kind, stage.agent, stage.state) == ("verify.collect", "agent", "writer", "success")
+    assert (stage.attempts, stage.cost_usd, stage.items) == (3, 1.5, {"total": 3, "failed": 1})
+
+
+def test_a_list_that_failed_is_its_stages_failure(store: TraceStore) -> None:
+    store.write(failure("verify.items"))
+    seal(
+        store,
+        1,
+        TaskState(task_id="verify.items", stage="verify", kind="items", state="failed"),
+        TaskState(task_id="verify.item", stage="verify", kind="item", state="upstream_failed", agent="writer"),
+        TaskState(task_id="verify.collect", stage="verify", kind="collect", state="upstream_failed"),
+        state="failed",
+    )
+    [stage] = assemble(RUN.dag_id, RUN.run_id, store).stages
+    assert (stage.state, stage.error) == ("failed", {"kind": "ExpressionError", "message": "it broke"})
+
+
+def test_a_pipeline_for_each_item_is_a_row_beside_those_of_its_stages(store: TraceStore) -> None:
+    counts = {"success": 3, "failed": 1}
+    seal(
+        store,
+        1,
+        TaskState(task_id="clause.items", stage="clause", kind="items", state="success"),
+        TaskState(task_id="clause.item.start", stage="clause", kind="start", state="success", instances={"success": 4}),
+        TaskState(task_id="clause.item.vote", stage="clause.vote", kind="merge", state="failed", instances=counts),
+        TaskState(
+            task_id="clause.item.lawyer",
+            stage="clause.lawyer",
+            kind="human",
+            state="success",
+            instances={"success": 1, "skipped": 3},
+        ),
+        TaskState(task_id="clause.item.result", stage="clause", kind="result", state="failed", instances=counts),
+        TaskState(task_id="clause.collect", stage="clause", kind="collect", state="success"),
+    )
+    found = {stage.stage: stage for stage in assemble(RUN.dag_id, RUN.run_id, store).stages}
+    assert {name: (stage.kind, stage.state, stage.items) for name, stage in found.items()} == {
+        "clause": ("pipeline", "success", {"total": 4, "failed": 1}),
+        "clause.vote": ("merge", "failed", {"total": 4, "failed": 1}),
+        "clause.lawyer": ("human", "success", {"total": 1, "failed": 0}),
+    }
