@@ -1,6 +1,6 @@
 # `make demo` and `make test` need Python 3.11, 3.12 or 3.13 and make, and do everything else themselves.
 #
-#   make demo       set up .venv, start a private Airflow, run research_brief in it, leave its UI running
+#   make demo       set up .venv, start a private Airflow, run verified_brief in it, leave its UI running
 #   make demo ONCE=1    the same, but stop when the run has ended
 #   make test       set up .venv; style, types, then all tests, on a real Airflow too
 #   make test-long  the soak tests

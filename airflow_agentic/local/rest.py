@@ -87,8 +87,13 @@ class RestClient:
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The run's task instances, mapped ones too."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances"
-        found: list[dict[str, Any]] = self.call("GET", path, limit=1000)["task_instances"]
-        return found
+        found: list[dict[str, Any]] = []
+        while True:
+            # whatever is asked for, a page has no more entries than [api] maximum_page_limit says
+            page = self.call("GET", path, limit=1000, offset=len(found), order_by="id")
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """

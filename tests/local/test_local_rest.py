@@ -51,6 +51,14 @@ def test_a_question_is_asked_again_when_the_server_fails() -> None:
     assert len(server.calls) == 4
 
 
+def test_task_instances_come_in_pages() -> None:
+    pages = [{"task_instances": [{"task_id": name}], "total_entries": 2} for name in ("a", "b")]
+    with ScriptedServer(TOKEN, *(Reply(body=page) for page in pages)) as server:
+        found = _client(server).task_instances("d", "r")
+    assert [instance["task_id"] for instance in found] == ["a", "b"]
+    assert [call.path.partition("?")[2].split("&")[1] for call in server.calls[1:]] == ["offset=0", "offset=1"]
+
+
 def test_what_would_change_something_is_asked_once() -> None:
     busy = ScriptedServer(TOKEN, Reply(status=503, body="busy"))
     with busy as server, pytest.raises(RestError, match="503 busy") as caught:

@@ -155,8 +155,10 @@ class _Brief:
         for source in self.sources.values():
             numbers = [f"[{entry['number']}]" for entry in self.citations if entry["source"] == source.id]
             if numbers:
-                place = f" <{source.uri}>" if re.match(r"https?://[^\s<>]+$", source.uri) else f" `{source.uri}`"
-                lines.append(f"- {_escaped(source.title)}{place if source.uri else ''}: {', '.join(numbers)}")
+                place = f"<{source.uri}>" if re.match(r"https?://[^\s<>]+$", source.uri) else f"`{source.uri}`"
+                title = _escaped(source.title) if source.title != source.uri else ""
+                named = " ".join(part for part in (title, source.uri and place) if part)
+                lines.append(f"- {named}: {', '.join(numbers)}")
         return "\n".join(lines)
 
 
