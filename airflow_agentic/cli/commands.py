@@ -102,6 +102,13 @@ COMMANDS = (
         arguments=(
             _TEMPLATE,
             *_INPUTS,
+            _argument(
+                "--answer",
+                metavar="STAGE=OPTION",
+                action="append",
+                default=[],
+                help="the answer to a stage that asks people; STAGE.FIELD=VALUE for a field of it (may be repeated)",
+            ),
             _JSON,
         ),
     ),

@@ -79,7 +79,7 @@ def read_inputs(plan: Plan, pairs: Sequence[str], file: str | None) -> dict[str,
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise InputError(f"--input takes NAME=VALUE, not {pair!r}.")
-        inputs[name] = _value(plan, name, text)
+        inputs[name] = read_value(text, plan.inputs[name]["schema"] if name in plan.inputs else {})
     return inputs
 
 
@@ -97,17 +97,14 @@ def _from_file(file: Path) -> dict[str, Any]:
     return data
 
 
-def _value(plan: Plan, name: str, text: str) -> Any:
-    """JSON where the text parses as such; but ``year=2026`` is a text for an input that only takes texts."""
+def read_value(text: str, schema: dict[str, Any]) -> Any:
+    """JSON where the text parses as such; but ``year=2026`` is a text for a schema that only takes texts."""
     from airflow_agentic.template.output import validation_error
 
     try:
         value = json.loads(text, parse_constant=_refuse)
     except ValueError:
         return text
-    if name not in plan.inputs:
-        return value
-    schema = plan.inputs[name]["schema"]
     fits_as_text_only = validation_error(schema, value) is not None and validation_error(schema, text) is None
     return text if fits_as_text_only else value
 

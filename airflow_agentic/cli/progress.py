@@ -146,13 +146,14 @@ class Progress:
         instance = row.instances.setdefault(map_index, _Instance())
         if state == instance.state:
             return
+        goes_on = instance.state == "awaiting_input"
         instance.state = state
-        if state == "running":
+        if state == "running" and not goes_on:
             instance.started, instance.seconds = time.monotonic(), None
         elif instance.started is not None:
             instance.seconds = time.monotonic() - instance.started
         row.shown = row.shown or row.has_run
-        if not self._console.is_terminal and (state == "running" or state in _STYLES):
+        if not self._console.is_terminal and (state in _STYLES or (state == "running" and not goes_on)):
             self._tell(row, map_index, state)
 
     def _tell(self, row: _Row, map_index: int, state: str) -> None:

@@ -16,20 +16,25 @@ import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_agentic.cli.answers import read_answers
 from airflow_agentic.cli.inputs import check_inputs, read_inputs
 from airflow_agentic.errors import RunFailedError, TraceError
 from airflow_agentic.local.settings import variable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from airflow_agentic.cli.answers import Answers
     from airflow_agentic.cli.progress import Progress
     from airflow_agentic.planning.plan import Plan
     from airflow_agentic.trace.assemble import RunTrace
+
+    Send = Callable[[Mapping[str, Any]], None]
 
 #: Seconds that the child has to end by itself after it was asked to.
 _GRACE = 5.0
@@ -42,20 +47,22 @@ def run_command(arguments: argparse.Namespace) -> int:
     template = Path(arguments.template)
     plan = _plan(template)
     inputs = read_inputs(plan, arguments.input, arguments.inputs)
-    return _run(template, plan, inputs, as_json=arguments.json)
+    return _run(template, plan, inputs, read_answers(plan, arguments.answer), as_json=arguments.json)
 
 
-def run(template: Path, inputs: Mapping[str, Any], *, as_json: bool) -> int:
+def run(template: Path, inputs: Mapping[str, Any], *, as_json: bool, answers: Sequence[str] = ()) -> int:
     """
     Run a template to its end; 0 when the run succeeded, 1 when it failed.
 
     Progress goes to standard error, the result to standard output: as text, or as one JSON document.
 
+    :param answers: to stages that ask people, as on the command line.
     :raises TemplateError: the template has problems.
-    :raises InputError: it doesn't take these inputs.
+    :raises InputError: it doesn't take these inputs or answers.
     :raises RunFailedError: the run ended without records that could be shown.
     """
-    return _run(template, _plan(template), inputs, as_json=as_json)
+    plan = _plan(template)
+    return _run(template, plan, inputs, read_answers(plan, answers), as_json=as_json)
 
 
 def _plan(template: Path) -> Plan:
@@ -65,12 +72,12 @@ def _plan(template: Path) -> Plan:
     return make_plan(load_template(template))
 
 
-def _run(template: Path, plan: Plan, inputs: Mapping[str, Any], *, as_json: bool) -> int:
+def _run(template: Path, plan: Plan, inputs: Mapping[str, Any], answers: Answers, *, as_json: bool) -> int:
     check_inputs(plan, inputs)
     log = _new_log(plan.name)
     job = {"template": str(template.absolute()), "inputs": dict(inputs), "artifacts": str(Path.cwd() / "artifacts")}
     try:
-        end = _execute(plan, job, log)
+        end = _execute(plan, job, answers, log)
     except KeyboardInterrupt:
         log.unlink()
         raise
@@ -89,20 +96,25 @@ def _new_log(name: str) -> Path:
     return Path(path)
 
 
-def _execute(plan: Plan, job: Mapping[str, Any], log: Path) -> dict[str, Any]:
+def _execute(plan: Plan, job: Mapping[str, Any], answers: Answers, log: Path) -> dict[str, Any]:
     """Run the job in a child process; its last event."""
     from rich.console import Console
 
+    from airflow_agentic.cli.people import People
     from airflow_agentic.cli.progress import Progress
 
+    console = Console(stderr=True, highlight=False)
     with (
         tempfile.TemporaryDirectory(prefix="airflow-agentic-run-", ignore_cleanup_errors=True) as folder,
-        Progress(plan, Console(stderr=True, highlight=False)) as progress,
+        Progress(plan, console) as progress,
     ):
+        people = People(plan, answers, console, progress)
+        people.warn()
         progress.note("Starting Airflow …")
         environment = _environment(Path(folder))
-        with _child(job, environment, log) as events:
-            last = _follow(events, progress)
+        with _child(environment, log) as (send, events):
+            send(job)
+            last = _follow(events, progress, lambda event: send(people.reply(event)))
     if last is None:
         lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         raise RunFailedError("\n".join(["The run ended unexpectedly.", *lines, f"Airflow's log of the run: {log}"]))
@@ -124,8 +136,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _child(job: Mapping[str, Any], environment: Mapping[str, str], log: Path) -> Iterator[Iterator[dict[str, Any]]]:
-    """The child's events, while it lives; it is ended when the context is left, however that happens."""
+def _child(environment: Mapping[str, str], log: Path) -> Iterator[tuple[Send, Iterator[dict[str, Any]]]]:
+    """
+    What sends to the child, and its events, while it lives.
+
+    It is ended when the context is left, however that happens.
+    """
     reading, writing = os.pipe()
     with log.open("ab") as stream, os.fdopen(reading, encoding="utf-8") as events:
         try:
@@ -141,16 +157,16 @@ def _child(job: Mapping[str, Any], environment: Mapping[str, str], log: Path) ->
         finally:
             os.close(writing)
         try:
-            _send(child, job)
-            yield (json.loads(line) for line in events)
+            yield partial(_send, child), (json.loads(line) for line in events)
         finally:
             _end(child)
 
 
-def _send(child: subprocess.Popen[bytes], job: Mapping[str, Any]) -> None:
+def _send(child: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
     if child.stdin is not None:
-        child.stdin.write(json.dumps(job).encode() + b"\n")
-        child.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, and its log will say why
+            child.stdin.write(json.dumps(message).encode() + b"\n")
+            child.stdin.flush()
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -165,9 +181,15 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _follow(events: Iterator[dict[str, Any]], progress: Progress) -> dict[str, Any] | None:
+def _follow(
+    events: Iterator[dict[str, Any]], progress: Progress, on_question: Callable[[dict[str, Any]], None]
+) -> dict[str, Any] | None:
     for event in events:
         progress.note("")
+        if event["event"] == "question":
+            progress.update(event["task_id"], "awaiting_input", event["map_index"])
+            on_question(event)
+            continue
         if event["event"] != "task":
             for task in event.get("tasks", ()):
                 progress.update(task["task_id"], task["state"], task["map_index"])

@@ -5,11 +5,12 @@ A process of its own, because Airflow has to be configured before it is imported
 takes Ctrl-C for the failure of a task. Its parent reads one JSON object per line from the pipe:
 
 * ``{"event": "task", "task_id", "map_index", "state"}`` whenever a task starts or ends;
+* ``{"event": "question", "question", "task_id", "map_index", "subject", "body", "until"}`` when a task asks people;
 * ``{"event": "end", "run_id", "state", "trace_url", "tasks": […]}`` when the run has ended; each task as above;
 * ``{"event": "error", "message"}`` instead of it, for a mistake of the user's.
 
-The job comes as a line on standard input: ``{"template": path, "inputs": {…}, "artifacts": path}``. The process ends
-when standard input does.
+The job comes as a line on standard input: ``{"template": path, "inputs": {…}, "artifacts": path}``. Further lines are
+answers to questions: ``{"question", "choice", "fields"}``. The process ends when standard input does.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config
 from airflow_agentic.errors import AgenticError
+from airflow_agentic.local.desk import Desk
 from airflow_agentic.local.settings import variable
 
 if TYPE_CHECKING:
@@ -44,30 +46,33 @@ def main(pipe: int) -> int:
     """Run the job on standard input; 0 unless the user made a mistake."""
     job = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_watch_owner, daemon=True).start()
     _find_modules_in(Path.cwd())
     gc.disable()  # until the first task: Airflow makes objects that stay, and looking at them is a quarter of the time
     with os.fdopen(pipe, "w", encoding="utf-8", buffering=1) as stream:
+        lock = threading.Lock()
 
         def send(event: dict[str, Any]) -> None:
-            stream.write(json.dumps(event) + "\n")
+            with lock:
+                stream.write(json.dumps(event) + "\n")
 
+        desk = Desk(lambda question: send({"event": "question", **question}))
+        threading.Thread(target=_listen_to_owner, args=(desk,), daemon=True).start()
         try:
-            _run(job, send)
+            _run(job, send, desk)
         except AgenticError as error:
             send({"event": "error", "message": str(error)})
             return 1
     return 0
 
 
-def _run(job: dict[str, Any], send: Send) -> None:
+def _run(job: dict[str, Any], send: Send, desk: Desk) -> None:
     from airflow_agentic.factory.load import build_dag
     from airflow_agentic.local.inprocess import run_dag
 
     dag = build_dag(job["template"])
     dag.fileloc = job["template"]
     _put_artifacts_into(job["artifacts"])
-    run = run_dag(dag, job["inputs"], on_ready=lambda: _report_tasks(send))
+    run = run_dag(dag, job["inputs"], on_ready=lambda: _report_tasks(send, desk))
     end = {"event": "end", "run_id": run.run_id, "state": str(run.state), "trace_url": config.get("trace_url")}
     send({**end, "tasks": [_task(ti, ti.state and str(ti.state)) for ti in run.get_task_instances()]})
 
@@ -78,15 +83,20 @@ def _task(task_instance: Any, state: str | None) -> dict[str, Any]:
     return {"task_id": task_instance.task_id, "map_index": -1 if map_index is None else map_index, "state": state}
 
 
-def _report_tasks(send: Send) -> None:
-    """Report each task when it starts and when it has run."""
+def _report_tasks(send: Send, desk: Desk) -> None:
+    """Report each task when it starts and when it has run; the first one tells which run to look for questions of."""
     from airflow.listeners import hookimpl
     from airflow.sdk.listener import get_listener_manager
 
     class Listener:
+        is_open = False
+
         @hookimpl
         def on_task_instance_running(self, task_instance: Any) -> None:
             _collect_garbage()
+            if not self.is_open:
+                self.is_open = True
+                desk.open(task_instance.dag_id, task_instance.run_id)
             self._send(task_instance, "running")
 
         @hookimpl
@@ -128,15 +138,15 @@ def _find_modules_in(folder: Path) -> None:
     sys.path.insert(min(installed, default=len(sys.path)), str(folder))
 
 
-def _watch_owner() -> None:
+def _listen_to_owner(desk: Desk) -> None:
     """
-    End when standard input is closed: the parent has had enough, or is no more.
+    Take answers, and end when standard input is closed: the parent has had enough, or is no more.
 
     Airflow takes whatever a task raises for the task's failure and goes on with the next one. So the task is told, to
     write its record, and a moment later the process ends.
     """
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
+    for line in sys.stdin:
+        desk.answer(json.loads(line))
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_LAST_WORDS)
     os._exit(_TERMINATED)

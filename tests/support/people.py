@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from support.airflow_env import AirflowEnv
 
 
-#: Until then the scheduler may not have heard that the task has ended its process, and an answer is too early for it.
-_SETTLED = timedelta(seconds=2.5)
+#: Seconds. Before, the scheduler may not have heard that the task has ended its process: an answer would be too early.
+_SETTLED = 2.5
 
 
 def details_path(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
@@ -23,11 +23,17 @@ def wait_for_questions(
     airflow: AirflowEnv, dag_id: str, run_id: str, *, count: int = 1, timeout: float = 60.0
 ) -> list[dict[str, Any]]:
     """Wait until so many tasks of a run wait for people; the questions, as Airflow's views show them."""
+    since = 0.0
 
     def found() -> list[dict[str, Any]]:
+        nonlocal since
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/hitlDetails"
         details = airflow.rest.call("GET", path, limit=100, state="awaiting_input")["hitl_details"]
-        return details if len(details) >= count and all(map(_is_settled, details)) else []
+        if len(details) < count:
+            since = 0.0
+            return []
+        since = since or time.monotonic()
+        return details if time.monotonic() - since > _SETTLED else []
 
     questions: list[dict[str, Any]] = airflow.wait_until(found, what=f"question of {dag_id}", timeout=timeout)
     return questions
@@ -39,7 +45,3 @@ def answer(
     """Answer a question as the views do."""
     body = {"chosen_options": list(options), "params_input": fields}
     return airflow.rest.call("PATCH", details_path(dag_id, run_id, task_id, map_index), body)
-
-
-def _is_settled(question: dict[str, Any]) -> bool:
-    return datetime.now(tz=UTC) - datetime.fromisoformat(question["created_at"]) > _SETTLED
