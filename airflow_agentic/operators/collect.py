@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_agentic.operators.agent import push_gathered
 from airflow_agentic.operators.base import PlannedOperator
 from airflow_agentic.operators.deciding import KILLED
+from airflow_agentic.operators.gathering import FanOutError
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import ERROR_KEY, OUTPUT_KEY, pull_error, pull_output, task_states, unwrapped
 
@@ -32,7 +33,7 @@ class CollectOperator(PlannedOperator):
     def work(self, context: Context) -> None:
         """Gather the results and push them."""
         ti, own = context["ti"], self.planned.config
-        dealt = [unwrapped(entry) for entry in pull_output(ti, own["items"])]
+        dealt = _dealt(ti, own["items"])
         in_batches = any(isinstance(entry, list) for entry in dealt)
         entries = [entry for part in dealt for entry in part] if in_batches else dealt
         found = _of_batches(ti, own["item"]) if in_batches else _of_tasks(ti, own["item"], entries)
@@ -64,6 +65,19 @@ class CollectOperator(PlannedOperator):
                     value = render(recovery["value"], {**scope.values, **entry})
                 return {**result, "ok": True, "output": value, "error": None, "recovered": "value"}
         return result
+
+
+def _dealt(ti: Any, task_id: str) -> list[Any]:
+    """
+    What the mapped tasks were given.
+
+    :raises FanOutError: there was no list to deal.
+    """
+    dealt = pull_output(ti, task_id)
+    if dealt is None:
+        error = pull_error(ti, task_id) or KILLED
+        raise FanOutError(error["message"], error["kind"])
+    return [unwrapped(entry) for entry in dealt]
 
 
 def failed(entry: Mapping[str, Any], error: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,6 +112,8 @@ def _pull_each(
     if not indexes:
         return {}
     values = _pull_all(ti, task_id, key)
+    if not values:
+        return dict.fromkeys(indexes)
     if len(values) != len(indexes):
         values = [pull(ti, task_id, index) for index in indexes]
     return dict(zip(indexes, values, strict=True))

@@ -19,7 +19,19 @@ _TOLD = 3
 
 
 class FanOutError(AgenticError):
-    """A list that can't be worked on, or more failed items than the stage tolerates."""
+    """
+    A list that can't be worked on, or more failed items than the stage tolerates.
+
+    :param kind: of the language's error kinds.
+    """
+
+    def __init__(self, message: str, kind: str = "failed") -> None:
+        super().__init__(message, kind)
+        self.message = message
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def entries_of(values: Sequence[Any]) -> list[dict[str, Any]]:
