@@ -19,11 +19,12 @@ _SHAPES = {
     "python": '["{}"]',
     "merge": '["{}"]',
     "human": '[/"{}"\\]',
-    "artifact": '@{{ shape: doc, label: "{}" }}',
+    "artifact": '["{}"]',
     "end": '(["{}"])',
     "fail": '(["{}"])',
 }
-_STACKED = '@{{ shape: processes, label: "{}" }}'
+#: Newer shapes; a label among their settings would be read as Markdown.
+_STACKED, _SHEET = "@{ shape: processes }", "@{ shape: doc }"
 _ARROWS = {"required": "-->", "waiting": "-.->", "route": "-->", "error": "-.->", "back": "==>"}
 #: Readable on light pages and on dark ones, whose text Mermaid colours itself: only rims.
 _CLASSES = {
@@ -69,16 +70,14 @@ def _inside(picture: Picture, ids: dict[str, str], frame: str | None, indent: st
     units = [unit for unit in picture.units if unit.frame == frame]
     for unit in sorted(units, key=lambda unit: (unit.id not in targets, unit.kind != "loop")):
         if isinstance(unit, Node):
-            yield f"{indent}{ids[unit.id]}{_shape(unit)}"
+            yield f"{indent}{ids[unit.id]}{_SHAPES[unit.kind].format(_text(unit))}"
+            if unit.stacked or unit.kind == "artifact":
+                yield f"{indent}{ids[unit.id]}{_STACKED if unit.stacked else _SHEET}"
             continue
         yield f'{indent}subgraph {ids[unit.id]} ["{_text(unit)}"]'
         yield f"{indent}  direction TB"
         yield from _inside(picture, ids, unit.id, indent + "  ")
         yield f"{indent}end"
-
-
-def _shape(node: Node) -> str:
-    return (_STACKED if node.stacked else _SHAPES[node.kind]).format(_text(node))
 
 
 def _text(unit: Node | Frame) -> str:

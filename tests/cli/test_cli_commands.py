@@ -77,24 +77,126 @@ def test_a_missing_file_is_one_message(capsys):
     assert said.err == "airflow-agentic: nothing.yaml:1:1: AGT101 the file can't be read: No such file or directory\n"
 
 
-def test_plan_prints_stages_levels_and_digest(folder, capsys):
+def test_plan_prints_stages_bounds_and_digest(folder, capsys):
     assert main(["plan", "good.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = [line.split() for line in lines if line[:5].strip().isdigit()]
-    assert [row[:3] for row in rows] == [
-        ["0", "load", "agent"],
-        ["1", "use", "agent"],
-        ["2", "run__finish", "finish"],
+    assert [line.split() for line in lines[1:]][:3] == [
+        ["stage", "works", "attempts", "calls", "starts", "after"],
+        ["load", "loader", "(python)", "3", "3"],
+        ["use", "loader", "(python)", "3", "3", "load"],
+    ]
+    assert lines[4:7] == [
+        "2 stages, 3 tasks on 3 levels",
+        "at most 2 stage executions, 6 agent calls",
+        "critical path: 2 executions: load → use",
     ]
     assert lines[-1].startswith("digest ")
     assert len(lines[-1].split()[1]) == 64
 
 
-def test_plan_as_json_is_the_plan(folder, capsys):
-    assert main(["plan", "good.yaml", "--json"]) == 0
+def test_plan_of_tasks_prints_them_with_their_levels(folder, capsys):
+    assert main(["plan", "good.yaml", "--tasks"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line[:5].strip().isdigit()]
+    assert [row[:3] for row in rows] == [
+        ["0", "load", "agent"],
+        ["1", "use", "agent"],
+        ["2", "run__finish", "finish"],
+    ]
+
+
+LOOPS = """\
+version: 1
+inputs: {docs: {type: array, default: [a, b]}}
+agents:
+  worker: {type: python, callable: "m:f", output: {n: number}}
+  model: {type: llm, connection: c, prompt: Go}
+stages:
+  read: {agent: worker, for_each: inputs.docs, max_items: 5}
+  draft: {agent: model, input: {all: "{{ read.outputs }}"}}
+  check:
+    agent: worker
+    input: {text: "{{ draft }}"}
+    routes:
+      - {when: check.n > 1, to: next}
+      - {back_to: draft, max_rounds: 3, exhausted: ask}
+  ask: {human: {ask: What now?, timeout: 1h, on_timeout: fail}}
+  last: {merge: {from: [draft, check], how: list}}
+"""
+
+
+@pytest.fixture
+def loops(folder):
+    (folder / "loops.yaml").write_text(LOOPS)
+    return folder
+
+
+def test_plan_groups_rounds_and_tells_loops_and_the_worst_case(loops, capsys):
+    assert main(["plan", "loops.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines[2:7]]
+    assert [row[0] for row in rows] == ["read", "draft", "check", "ask", "last"]
+    assert rows[0][1:] == ["worker", "(python),", "for", "each", "inputs.docs", "2", "3", "6"]
+    assert rows[1][1:] == ["model", "(llm)", "3", "3", "9", "read"]
+    assert rows[3][1:] == ["a", "person", "chosen", "by", "check"]
+    text = "\n".join(lines[7:])
+    assert text.startswith("Loops:\n  check back to draft, at most 3 rounds: draft, check\n5 stages, ")
+    assert "\nat most 10 stage executions, 24 agent calls, 1 question to people\n" in text
+    assert "\ncritical path: 8 executions: read → 3 x (draft → check) → ask\n" in text
+
+
+def test_plan_with_inputs_knows_how_long_lists_are(loops, capsys):
+    assert main(["plan", "loops.yaml", "--input", 'docs=["a","b","c"]']) == 0
+    assert "at most 11 stage executions, 27 agent calls" in capsys.readouterr().out
+    assert main(["plan", "loops.yaml", "--input", "docs=[1,2,3,4,5,6]"]) == 0
+    assert (
+        "read: its list holds 6 items, more than max_items: it will fail before any of them" in capsys.readouterr().out
+    )
+
+
+def test_plan_refuses_inputs_that_a_run_would_refuse(loops, capsys):
+    assert main(["plan", "loops.yaml", "--input", "docs=1", "--input", "dogs=2"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "dogs: there is no such input; did you mean 'docs'?" in said.err
+    assert "docs: 1 is not of type 'array'" in said.err
+
+
+def test_plan_as_json_is_the_plan_with_the_worst_case(loops, capsys):
+    from airflow_agentic.planning.plan import Plan
+
+    assert main(["plan", "loops.yaml", "--json", "--input", "docs=[1]"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["name"] == "good"
-    assert [task["task_id"] for task in data["tasks"]] == ["load", "use", "run__finish"]
+    worst = data.pop("worst_case")
+    assert (worst["executions"], worst["calls"], worst["questions"]) == (9, 21, 1)
+    assert worst["critical_path"] == ["read", *["draft", "check"] * 3, "ask"]
+    assert worst["stages"][1] == {
+        "stage": "draft",
+        "kind": "agent",
+        "rounds": [3],
+        "items": None,
+        "executions": 3,
+        "attempts": 3,
+        "calls": 9,
+    }
+    assert Plan.from_json(json.dumps(data)).task("draft__2.check").rounds == (2,)
+
+
+def test_render_prints_mermaid(loops, capsys):
+    assert main(["render", "loops.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("%% loops\nflowchart TD\n")
+    assert 's_check ==>|"otherwise<br>at most 3 rounds"| s_draft' in out
+
+
+def test_render_writes_svg(loops, capsys):
+    assert main(["render", "loops.yaml", "--format", "svg", "--output", "loops.svg"]) == 0
+    assert capsys.readouterr().out == ""
+    assert (loops / "loops.svg").read_text().startswith("<svg xmlns=")
+
+
+def test_render_says_what_it_cannot_write(loops, capsys):
+    assert main(["render", "loops.yaml", "--output", "missing/loops.mmd"]) == 1
+    assert "missing/loops.mmd can't be written: No such file or directory" in capsys.readouterr().err
 
 
 def test_schema_is_a_json_schema(capsys):
@@ -141,7 +243,16 @@ def test_airflow_gets_the_same_commands():
         assert [argument.flags for argument in theirs.args] == [argument.flags for argument in ours.arguments]
 
 
-@pytest.mark.parametrize("arguments", [["check", "good.yaml"], ["plan", "good.yaml"], ["schema"], ["new", "other"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "good.yaml"],
+        ["plan", "good.yaml"],
+        ["render", "good.yaml", "--format", "svg"],
+        ["schema"],
+        ["new", "other"],
+    ],
+)
 def test_commands_without_airflow_dont_import_it_and_take_less_than_a_second(folder, arguments):
     code = (
         "import sys; from airflow_agentic.cli.main import main; code = main(sys.argv[1:]);"
