@@ -29,8 +29,8 @@ def test_the_demo(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Airflow's UI: http://127.0.0.1:" in ran.stdout
-    assert "research__1.draft__1.qa: skipped" in ran.stdout  # the sources: back to research
-    assert "research__2.draft__2.qa: success" in ran.stdout  # the score: back to the draft
+    assert "qa (round 1.1): skipped" in ran.stdout  # the sources: back to research
+    assert "qa (round 2.2): success" in ran.stdout  # the score: back to the draft
     assert "# Retries in Airflow" in ran.stdout
     assert "verified_brief success in" in ran.stdout
     assert (

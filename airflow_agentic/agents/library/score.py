@@ -87,10 +87,8 @@ def score(
     constraints = [
         # all of them: a draft that makes room for one must not lose another
         *(rule("cover", theme) for theme in names if missing),
-        *([rule("cite_all")] if uncited else []),
-        *(rule("avoid", again) for again, _ in repeated),
+        *_rules(uncited, repeated, check),
         *([rule("max_words", max_words)] if words > max_words else []),
-        *(rule("without_source", uri) for uri in _failed_sources(check)),
     ]
     counts = {"words": words, "statements": len(statements), "missing_themes": missing}
     return {"score": _total(figures), **figures, "problems": problems, "constraints": constraints, **counts}
@@ -166,8 +164,16 @@ def _support(check: Any) -> float | None:
     return float(check["ratio"])
 
 
-def _failed_sources(check: Any) -> list[str]:
-    return [str(uri) for uri in list_given((check or {}).get("failed_sources"), "check.failed_sources")]
+def _rules(
+    uncited: Sequence[_Statement], repeated: Sequence[tuple[str, str]], check: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """What the statements and their citations ask of the next draft."""
+    failed = list_given((check or {}).get("failed_sources"), "check.failed_sources")
+    return [
+        *([rule("cite_all")] if uncited else []),
+        *(rule("avoid", again) for again, _ in repeated),
+        *(rule("without_source", str(uri)) for uri in failed),
+    ]
 
 
 def _total(figures: Mapping[str, float | None]) -> float:
