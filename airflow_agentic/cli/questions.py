@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from select import select
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from rich.text import Text
 from airflow_agentic.cli.answers import Given
 from airflow_agentic.cli.inputs import read_value
 from airflow_agentic.cli.report import plain
-from airflow_agentic.operators.people import FieldError, checked_fields, default_of, options_of
+from airflow_agentic.operators.people import FieldError, checked_fields, default_of, options_of, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,7 +80,7 @@ def _show(console: Console, question: Question) -> None:
     if question.body:
         console.print(Markdown(plain(question.body), hyperlinks=False))
     if question.until is not None:
-        left = timedelta(seconds=max(0, round(question.until - time.time())))
+        left = readable(question.until - time.time())
         console.print(Text(f"Without an answer within {left}, {otherwise(question.config)}.", style="dim"))
 
 

@@ -8,7 +8,6 @@ through its REST API, on a terminal. So it stands here, without Airflow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import AgenticError
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 SUBMIT = "Submit"
 #: What stands for the failure of the stage where an option may stand.
 FAIL = "fail"
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 class PeopleError(AgenticError):
@@ -136,7 +136,7 @@ def answer_of(stage: str, config: Mapping[str, Any], event: Mapping[str, Any]) -
 
 def _choice(stage: str, config: Mapping[str, Any], event: Mapping[str, Any]) -> str:
     if event.get("error_type") == "timeout":
-        raise UnansweredError(f"Stage {stage!r} was not answered within {timedelta(seconds=config['timeout'])}.")
+        raise UnansweredError(f"Stage {stage!r} was not answered within {readable(config['timeout'])}.")
     if "error" in event:
         raise AnswerError(f"Stage {stage!r} got no answer: {event['error']}")
     chosen, options = list(event["chosen_options"]), options_of(config["options"])
@@ -153,6 +153,16 @@ def options_of(options: Sequence[str]) -> tuple[str, ...]:
 def default_of(on_timeout: str) -> str | None:
     """The option that is taken when the time is up."""
     return None if on_timeout == FAIL else on_timeout
+
+
+def readable(seconds: float) -> str:
+    """A duration in the language's own units: ``2d``, ``1h 30m``, ``0s``."""
+    left, parts = max(0, round(seconds)), []
+    for unit, size in _UNITS.items():
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts) or "0s"
 
 
 def params_of(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

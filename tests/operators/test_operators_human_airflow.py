@@ -150,7 +150,7 @@ def test_when_the_time_is_up_the_stage_fails(airflow: AirflowEnv) -> None:
     run_id = start(airflow, template("human_fails", fields=fields, timeout=2.0, on_timeout="fail"))
     run = airflow.finish("human_fails", run_id)
     assert (run.state, run.tasks["ask"], run.tasks["then"]) == ("failed", "failed", "upstream_failed"), run
-    assert "Stage 'ask' was not answered within 0:00:02." in run.logs
+    assert "Stage 'ask' was not answered within 2s." in run.logs
     assert airflow.rest.xcom("human_fails", run_id, "ask", "agentic_error")["kind"] == "timeout"
     [record] = answers(airflow, "human_fails", run_id)
     assert (record.choice, record.by, record.timed_out) == (None, None, True)
