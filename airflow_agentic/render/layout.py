@@ -11,7 +11,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from airflow_agentic.render.inside import Inside, Piece, lay_out_inside
+from airflow_agentic.render.arranging import arrange
+from airflow_agentic.render.inside import Inside, Piece
+from airflow_agentic.render.placing import place
 from airflow_agentic.render.shapes import Box, Frame, Layout, Line, Link, Point
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def lay_out(boxes: Sequence[Box], frames: Sequence[Frame], links: Sequence[Link]
         for frame in (*reversed(frames), None):
             name = None if frame is None else frame.id
             ranks = None if before is None else {} if frame is None else before[frame.frame].ranks.get(frame.id, {})
-            inside[name] = lay_out_inside(frame, tree.units[name], pieces[name], inside, ranks)
+            inside[name] = place(arrange(frame, tree.units[name], pieces[name], inside, ranks))
         before = inside
     return _assembled(boxes, frames, links, routes, inside)
 
