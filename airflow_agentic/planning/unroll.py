@@ -9,6 +9,7 @@ because Airflow's branching skips whatever it doesn't choose, for good.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,17 +41,13 @@ class AgentBook:
     """The agents of a plan: those of inner pipelines may have the names of others."""
 
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _agents: dict[str, Agent] = field(default_factory=dict)
 
     def key(self, agent: Agent, path: str) -> str:
-        """An agent's key; ``path`` goes before the name where another one has it already."""
-        for key in (agent.name, f"{path}{agent.name}"):
-            if key not in self._agents:
-                self._agents[key] = agent
-                self.entries[key] = agent_config(agent)
-            if self._agents[key] == agent:
-                return key
-        raise ValueError(f"two agents are called {path}{agent.name}")
+        """An agent's key; where another one has its name already, ``path`` goes before it, or a number after it."""
+        entry = agent_config(agent)
+        numbered = (f"{path}{agent.name}_{number}" for number in itertools.count(2))
+        keys = itertools.chain((agent.name, f"{path}{agent.name}"), numbered)
+        return next(key for key in keys if self.entries.setdefault(key, entry) == entry)
 
 
 class Scope:
@@ -185,25 +182,25 @@ class Scope:
 
     def _fan_out(self, stage: Stage, place: Place, entry: Entry) -> tuple[str, str]:
         prefix = self._sheet.group(f"{place.prefix}{stage.name}", stage.name)
-        items = self._items(stage, place, entry, prefix)
+        start, before = self._begin(stage, place, entry.start)
+        items = self._items(stage, place, start, prefix)
         config = {**self._configs.work(stage), "when": None, "items": items}
         parts = [
             part for part in self._template.part_reads.get(stage.name, ()) if part not in ("routes", "when", "for_each")
         ]
-        start = Start((items,), "all_success")
-        item = self._task(f"{prefix}item", stage, place, "item", start, config, parts)
-        return items, self._collect(stage, place, prefix, items, item)
+        item = self._task(f"{prefix}item", stage, place, "item", Start((items,), "all_success"), config, parts)
+        return items, self._collect(stage, place, prefix, items, item, before)
 
-    def _items(self, stage: Stage, place: Place, entry: Entry, prefix: str) -> str:
+    def _items(self, stage: Stage, place: Place, start: Start, prefix: str) -> str:
         fan_out = self._configs.fan_out(stage)
         config = {key: fan_out[key] for key in ("for_each", "max_items", "max_parallel", "items_per_task")}
         config |= {"works": stage.kind, "when": stage.spec.when}
         parts = ("when", "for_each")
-        return self._task(
-            f"{prefix}items", stage, place, "items", entry.start, config, parts, doc=stage.spec.description
-        )
+        return self._task(f"{prefix}items", stage, place, "items", start, config, parts, doc=stage.spec.description)
 
-    def _collect(self, stage: Stage, place: Place, prefix: str, items: str, item: str) -> str:
+    def _collect(
+        self, stage: Stage, place: Place, prefix: str, items: str, item: str, before: tuple[str, ...] | None
+    ) -> str:
         """Empty tasks between, because no task may be directly after mapped ones and be told of one failure only."""
         done = self._sheet.join(f"{prefix}done", self._path + stage.name, (item,), "all_done")
         config = {
@@ -212,24 +209,57 @@ class Scope:
             "tolerate": self._configs.fan_out(stage)["tolerate"],
             "recover": self._configs.values(stage),
         }
-        start = Start((items, done), "all_success")
+        start = Start((*self._begun(stage, items, before), done), "all_success")
         return self._task(f"{prefix}collect", stage, place, "collect", start, config, ("on_error",))
+
+    def _begin(self, stage: Stage, place: Place, start: Start) -> tuple[Start, tuple[str, ...] | None]:
+        """
+        How the first of a stage's tasks starts, and what its last one follows, too.
+
+        Where the stage's failure is recovered or routed, its last task has to run also after its first one failed,
+        but not if that one never ran. None: nobody cares.
+        """
+        if not stage.recoveries:
+            return start, None
+        if start.trigger_rule == "all_success":
+            return start, start.upstream
+        for join in start.joins:
+            self._sheet.join(join.task_id, self._path + stage.name, join.upstream, join.trigger_rule)
+        task_id = f"{place.prefix}{stage.name}__before"
+        before = self._sheet.join(task_id, self._path + stage.name, start.upstream, start.trigger_rule)
+        return Start((before,), "all_success"), (before,)
+
+    def _begun(self, stage: Stage, first: str, before: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Tasks that succeed when the first of a stage's tasks has succeeded; for one that recovers, or failed."""
+        if before is None:
+            return (first,)
+        return (*before, self._sheet.join(f"{first}__ran", self._path + stage.name, (first,), "one_done"))
 
     # -- inner pipelines -----------------------------------------------------------------------------------------------
 
     def _pipeline(self, stage: Stage, place: Place, entry: Entry) -> tuple[str, str]:
         prefix = self._sheet.group(f"{place.prefix}{stage.name}", stage.name)
+        start, before = self._begin(stage, place, entry.start)
         if stage.for_each is None:
-            return self._inline(stage, place, prefix, entry.start, items=None)
-        items = self._items(stage, place, entry, prefix)
+            return self._inline(stage, place, prefix, start, before, items=None)
+        items = self._items(stage, place, start, prefix)
         self._sheet.group(f"{prefix}item", f"each of {stage.name}", mapped=items)
         first = len(self._sheet.tasks)
-        start = Start((items,), "all_success")
-        _, result = self._inline(stage, place, f"{prefix}item.", start, items=items)
+        each = Start((items,), "all_success")
+        _, result = self._inline(stage, place, f"{prefix}item.", each, None if before is None else (), items=items)
         self._sheet.tasks[first:] = virtualize(self._sheet.tasks[first:], f"{prefix}item")
-        return items, self._collect(stage, place, prefix, items, result)
+        return items, self._collect(stage, place, prefix, items, result, before)
 
-    def _inline(self, stage: Stage, place: Place, prefix: str, start: Start, *, items: str | None) -> tuple[str, str]:
+    def _inline(
+        self,
+        stage: Stage,
+        place: Place,
+        prefix: str,
+        start: Start,
+        before: tuple[str, ...] | None,
+        *,
+        items: str | None,
+    ) -> tuple[str, str]:
         inner, spec = stage.pipeline, stage.spec
         if inner is None or not isinstance(spec, models.PipelineStage):
             raise TypeError(f"{stage.name} is no pipeline")
@@ -270,7 +300,7 @@ class Scope:
             result,
             "result",
             self._path + stage.name,
-            Start((begin, done), "all_success"),
+            Start((*self._begun(stage, begin, before), done), "all_success"),
             inputs=begin,
             mapped=mapped,
             rounds=self._numbers(place),
