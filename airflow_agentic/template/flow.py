@@ -260,7 +260,7 @@ class Flow:
 
     @cached_property
     def optional(self) -> frozenset[str]:
-        """The stages that a successful run may not have run."""
+        """The stages that a successful run may not have run, or that may have failed in one: they have no output."""
         doubtful: set[str] = set()  # the flow may not reach them
         optional: set[str] = set()
         for name in self.nodes:
@@ -272,9 +272,8 @@ class Flow:
             merged = set(stage.spec.merge.from_) if stage and isinstance(stage.spec, models.MergeStage) else None
             if (
                 name in doubtful
-                or (stage is not None and stage.spec.when is not None)
+                or (stage is not None and (stage.spec.when is not None or stage.error_targets))
                 or optional.intersection(depends.required)
-                or any(self._template.stages[other].error_targets for other in depends.required)
                 or (merged and merged <= optional)
             ):
                 optional.add(name)

@@ -167,7 +167,7 @@ def test_what_a_failure_leads_to_is_not_alive_after_success():
         (f"a: {{agent: tool, routes: [{back('a')}, {{to: next}}]}}\nb: {{agent: tool, needs: a}}", set()),
         ("a: {agent: tool, routes: [{when: inputs.go, to: end}, {to: next}]}\nb: {agent: tool, needs: a}", {"b"}),
         ("a: {agent: tool, routes: [{when: inputs.go, to: fail}, {to: next}]}\nb: {agent: tool, needs: a}", set()),
-        ("a: {agent: tool, on_error: {to: b}}\nb: {agent: tool}\nc: {agent: tool, needs: a}", {"b", "c"}),
+        ("a: {agent: tool, on_error: {to: b}}\nb: {agent: tool}\nc: {agent: tool, needs: a}", {"a", "b", "c"}),
         ("a: {agent: tool, when: inputs.go}\nm: {merge: {from: [a], how: list}}", {"a", "m"}),
         ("a: {agent: tool, when: inputs.go}\nb: {agent: tool}\nm: {merge: {from: [a, b], how: list}}", {"a"}),
     ],
