@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.clearing import clear
 from support.item_agents import calls
+from support.scripted_server import Call, Reply, ScriptedServer
 
 from airflow_agentic.trace.record import AttemptRecord
 from airflow_agentic.trace.store import TraceStore
@@ -18,22 +20,56 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.airflow
 
-DAG_FILE = '''
-"""A dag of airflow's."""
+WAITING_LITTLE = '''
+"""A dag of airflow's, whose workers hand every longer wait over."""
 import os
 
 os.environ["AIRFLOW__AGENTIC__INLINE_WAIT"] = "0.2"
-
+'''
+DAG_FILE = """
 from support.fan_outs import fan_out_plan, python_agent
 
 from airflow_agentic.factory.dag import build_dag_from_plan
 
 dag = build_dag_from_plan(fan_out_plan({name!r}, {{"worker": python_agent({function!r})}}, **{settings!r}))
-'''
+"""
 
 
 def put(airflow: AirflowEnv, name: str, function: str, **settings: Any) -> None:
-    airflow.put_dag_file(f"{name}.py", DAG_FILE.format(name=name, function=function, settings=settings))
+    text = WAITING_LITTLE + DAG_FILE.format(name=name, function=function, settings=settings)
+    airflow.put_dag_file(f"{name}.py", text)
+
+
+HTTP = """
+version: 1
+name: fan_out_http
+inputs: {rows: {type: array, items: {}}}
+agents:
+  site: {type: http, connection: fan_out_site, endpoint: "/{{ input.n }}", output: {n: integer}}
+stages:
+  outer:
+    for_each: inputs.rows
+    input: {row: "{{ item }}"}
+    pipeline:
+      stages:
+        work:
+          agent: site
+          for_each: inputs.row
+          input: {n: "{{ item }}"}
+          retry: {attempts: 2, wait: 1s, jitter: false}
+      output: {got: "{{ work.outputs }}"}
+output: {all: "{{ outer.outputs }}"}
+"""
+
+
+class Site(ScriptedServer):
+    """Answers with the number it was asked for; with 503 when it is asked for 7 the first time."""
+
+    def reply_to(self, call: Call) -> Reply:
+        known = [seen.path for seen in self.calls]
+        if call.path == "/7" and known.count("/7") == 1:
+            return Reply(status=503)
+        return Reply(body={"n": int(call.path[1:])}, delay=0.05)
 
 
 def instances(airflow: AirflowEnv, dag_id: str, run_id: str) -> dict[int, dict[str, Any]]:
@@ -107,3 +143,21 @@ def test_a_task_that_is_lost_for_good_is_its_items_failure(airflow: AirflowEnv, 
     assert run.state == "success", run
     output = airflow.rest.xcom("fan_out_saved", run.run_id, "work.collect")
     assert output["outputs"] == [*({"lost": index} for index in range(5)), 5, 6, 7]
+
+
+def test_many_connections_are_asked_for_at_once_and_a_mapped_group_repeats_only_what_waits(
+    airflow: AirflowEnv, tmp_path: Path
+) -> None:
+    with Site() as site:
+        airflow.add_connection("fan_out_site", conn_type="http", host="127.0.0.1", port=site.port, schema="http")
+        file = tmp_path / "fan_out_http.yaml"
+        file.write_text(HTTP)
+        loading = f"from airflow_agentic.factory.load import build_dag\ndag = build_dag({str(file)!r})\n"
+        airflow.put_dag_file("fan_out_http.py", WAITING_LITTLE + loading)
+        rows = [list(range(40)), list(range(100, 130))]
+        run = airflow.run("fan_out_http", {"rows": rows})
+        assert run.state == "success", run
+        asked = Counter(int(call.path[1:]) for call in site.calls)
+    result = airflow.rest.xcom("fan_out_http", run.run_id, "run__finish")
+    assert result == {"all": [{"got": [{"n": number} for number in row]} for row in rows]}
+    assert asked == {number: 2 if number == 7 else 1 for row in rows for number in row}
