@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SUBMIT = "Submit"
 #: What stands for the failure of the stage where an option may stand.
 FAIL = "fail"
+#: What a form leaves empty.
+_EMPTY: tuple[Any, ...] = ("", [], {})
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -169,16 +171,25 @@ def params_of(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, An
     """
     Fields as arguments of Airflow's ``Param``, which its forms are made of.
 
+    Airflow's forms take an empty field for a missing one, and then can't be submitted, unless null is allowed.
+
     :param fields: name → JSON Schema with ``default`` and perhaps ``description``.
     """
     return {
         name: {
             "default": field.get("default"),
             "description": field.get("description"),
-            "schema": {key: value for key, value in field.items() if key not in ("default", "description")},
+            "schema": _shown_schema(field),
         }
         for name, field in fields.items()
     }
+
+
+def _shown_schema(field: Mapping[str, Any]) -> dict[str, Any]:
+    schema = {key: value for key, value in field.items() if key not in ("default", "description")}
+    if field.get("default") in _EMPTY and isinstance(schema.get("type"), str) and "enum" not in schema:
+        schema["type"] = [schema["type"], "null"]
+    return schema
 
 
 def checked_fields(fields: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,6 +214,8 @@ def _checked_field(name: str, field: Mapping[str, Any], given: Mapping[str, Any]
             raise FieldError(f"{name}: is required")
         return field["default"]
     problem = validation_error(dict(field), given[name])
+    if problem is not None and given[name] is None and "default" in field:
+        return field["default"]  # left empty in a form
     if problem is not None:
         raise FieldError(f"{name}: {problem.removeprefix('$: ')}")
     return given[name]

@@ -38,14 +38,24 @@ stages:
     needs: check
     human: {ask: "Keep {{ item }}?", timeout: 2s, on_timeout: fail}
     tolerate: 2
+notify: {on_escalation: [{notifier: agents.Notifier}]}
 output: {draft: "{{ draft }}", last: "{{ check }}", each: "{{ each.results }}"}
+"""
+MODULE = """
+from pathlib import Path
+from airflow.sdk.bases.notifier import BaseNotifier
+def echo(value):
+    return value
+class Notifier(BaseNotifier):
+    def notify(self, context):
+        Path("told").touch()
 """
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> CommandLine:
     (tmp_path / "review.yaml").write_text(TEMPLATE)
-    (tmp_path / "agents.py").write_text("def echo(value):\n    return value\n")
+    (tmp_path / "agents.py").write_text(MODULE)
     return CommandLine(folder=tmp_path)
 
 
@@ -80,6 +90,7 @@ def test_without_a_terminal_a_run_goes_on_as_if_the_time_were_up(shell: CommandL
     output = ran.document["output"]
     assert output["last"] == {"choice": "Publish", "note": "nothing", "stars": 3, "by": None, "timed_out": True}
     assert [one["error"]["kind"] for one in output["each"]] == ["timeout", "timeout"]
+    assert not (shell.folder / "told").exists(), "a trial tells nobody"
 
 
 def test_on_a_terminal_people_are_asked(shell: CommandLine) -> None:
