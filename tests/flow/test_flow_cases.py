@@ -30,16 +30,15 @@ agents:
   lists: {type: python, callable: 'support.flow_agents:lists'}
   stand_in: {type: python, callable: 'support.flow_agents:stand_in'}
 """
-SEEDS = range(3)
 
 
 @pytest.fixture
 def run(flow_folder: Path) -> Run:
-    """Run a template, without its head, in several orders; what was seen in the last."""
+    """Run a template, without its head, in so many orders; what was seen in the last."""
 
-    def run(text: str) -> Seen:
+    def run(text: str, orders: int = 3) -> Seen:
         spec = yaml.safe_load(HEAD + text)
-        return [compare(spec, flow_folder, seed=seed) for seed in SEEDS][-1]
+        return [compare(spec, flow_folder, seed=seed) for seed in range(orders)][-1]
 
     return run
 
@@ -167,7 +166,7 @@ ENDS = {
 @pytest.mark.parametrize("most", [1, 2, 3, 5])
 def test_a_body_whose_condition_never_holds_runs_exactly_so_often(run: Run, most: int, exhausted: str) -> None:
     text = BOUND.replace("MOST", str(most)).replace("EXHAUSTED", f", exhausted: {exhausted}" if exhausted else "")
-    seen = run(text)
+    seen = run(text, orders=1)
     state, ran = ENDS[exhausted]
     assert rounds(seen, "body") == rounds(seen, "judge") == [(number,) for number in range(1, most + 1)]
     assert seen.state == state
@@ -427,7 +426,8 @@ stages:
   right: {{agent: lists, input: {{script: [2], saw: 1}}}}
   merged: {{merge: {{from: [left, right], how: {how}{MERGES[how]}{require}}}}}
 output: {{merged: "{{{{ merged | default('none') }}}}"}}
-"""
+""",
+        orders=1,
     )
     enough = chosen.startswith("[") or "2" not in require
     assert seen.state == ("success" if enough else "failed")
@@ -450,7 +450,7 @@ stages:
 @pytest.mark.parametrize(("left", "right"), [(True, True), (True, False), (False, False)])
 def test_a_waiting_join_runs_if_the_flow_comes_through_one_branch(run: Run, to: str, left: bool, right: bool) -> None:
     text = JOIN.replace("LEFT", str(left).lower()).replace("RIGHT", str(right).lower()).replace("TO", to)
-    seen = run(text)
+    seen = run(text, orders=1)
     assert seen.state == "success"
     ran = {name for name, wanted in (("a", left), ("b", right)) if wanted and name in to}
     # A stage that its own `when` skipped lets the flow pass; one that wasn't chosen doesn't.
@@ -469,10 +469,7 @@ def test_a_join_of_branches_that_were_not_chosen_does_not_run(run: Run) -> None:
     assert rounds(seen, "join") == rounds(seen, "strict") == []
 
 
-def test_what_a_stage_does_in_a_pipeline_for_each_item(run: Run) -> None:
-    """Routes and a loop of its own in every item, as far as each needs."""
-    seen = run(
-        """
+MAPPED = """
 inputs: {numbers: {type: array, default: [1, 2, 3]}}
 stages:
   each:
@@ -493,7 +490,54 @@ stages:
       output: {good: "{{ good is defined }}", tries: "{{ try.saw }}"}
   after: {agent: work, input: {script: [1], saw: "{{ each.outputs | map(attribute='good') | list }}"}}
 """
-    )
+
+
+def test_what_a_stage_does_in_a_pipeline_for_each_item(run: Run) -> None:
+    """Routes and a loop of its own in every item, as far as each needs."""
+    seen = run(MAPPED)
     assert given(seen, "after") == [True, True, False]
     tried = {(at, item) for (path, at, item) in seen.states if path == "each.try"}
     assert tried == {((1,), 0), ((1,), 1), ((2,), 1), ((1,), 2), ((2,), 2)}
+
+
+def test_a_mapped_pipeline_in_a_loop_reads_its_feedback(run: Run) -> None:
+    seen = run(
+        """
+inputs: {numbers: {type: array, default: [1, 2]}}
+stages:
+  each:
+    for_each: inputs.numbers
+    input: {number: "{{ item }}", told: "{{ feedback }}"}
+    pipeline:
+      stages:
+        try: {agent: work, input: {script: [1], saw: ["{{ inputs.number }}", "{{ inputs.told }}", "{{ feedback }}"]},
+              routes: [{when: round < 2, back_to: try, max_rounds: 2, with: {mine: "{{ round }}"}}, {to: next}]}
+      output: {saw: "{{ try.saw }}"}
+    routes: [{back_to: each, max_rounds: 2, with: {round: "{{ round }}"}, exhausted: next}]
+"""
+    )
+    told = {(at, item): call[2]["saw"] for (path, at, item), [call] in seen.calls.items() if path == "each.try"}
+    assert told == {
+        ((outer, inner), item): [item + 1, {"round": 1} if outer == 2 else {}, {"mine": 1} if inner == 2 else {}]
+        for outer in (1, 2)
+        for inner in (1, 2)
+        for item in (0, 1)
+    }
+
+
+def test_a_merge_whose_parts_all_failed_fails_itself(run: Run) -> None:
+    """Also where the parts come out of loops: what it says about errors applies."""
+    seen = run(
+        """
+stages:
+  a:
+    agent: work
+    input: {script: [timeout]}
+    routes: [{when: round < 2, back_to: a, max_rounds: 2}, {to: next}]
+  b: {agent: work, input: {script: [1], saw: "{{ a.saw }}"}}
+  merged: {merge: {from: [a, b], how: list, require: 1}, on_error: [{to: rescue}]}
+  rescue: {agent: work, input: {script: [1], saw: "{{ error.stage }}"}}
+"""
+    )
+    assert seen.state == "failed"  # of `a`, which nobody handled
+    assert rounds(seen, "merged", "failed") == rounds(seen, "rescue") == [()]

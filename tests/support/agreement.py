@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from support import flow_agents
 from support.flow_graph import Graph
-from support.flow_stages import EDITOR
 from support.flow_templates import to_yaml
 from support.interpreter import Execution, Outcome, interpret
-from support.scheduling import ScriptedRun, run_scripted
+from support.scheduling import run_scripted
 
 from airflow_agentic.factory.dag import build_dag_from_plan
 from airflow_agentic.planning.planner import make_plan
@@ -20,6 +19,7 @@ from airflow_agentic.trace.record import AttemptRecord
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
@@ -32,6 +32,24 @@ _number = itertools.count(1)
 
 #: Stage (with the pipelines around it), rounds, item of the pipeline around it.
 Key = tuple[str, tuple[int, ...], int | None]
+
+
+class EndedRun(Protocol):
+    """
+    A run that has ended, wherever it ran.
+
+    :param states: (task id, map index) → state; -1 where the task isn't mapped.
+    :param errors: what failed tasks raised, as far as it is known.
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+    states: dict[tuple[str, int], str | None]
+    errors: Mapping[tuple[str, int], object]
+
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """What a task pushed, or None."""
 
 
 @dataclass(kw_only=True)
@@ -105,7 +123,7 @@ def uncertain(spec: dict[str, Any], executions: list[Execution]) -> set[str]:
         unsure |= more
 
 
-def observed(plan: Plan, run: ScriptedRun, artifacts: Path) -> Seen:
+def observed(plan: Plan, run: EndedRun, artifacts: Path, store: TraceStore) -> Seen:
     """What the run left."""
     seen = Seen(state=run.state, output=_plain(run.xcom("run__finish")) if run.state == "success" else None)
     planned = {task.task_id: task for task in plan.tasks}
@@ -122,7 +140,6 @@ def observed(plan: Plan, run: ScriptedRun, artifacts: Path) -> Seen:
         if task.kind == "route" and state == "success":
             decision = run.xcom(task_id, "agentic_decision", index)
             seen.decisions[key] = (decision["route"], decision["with"])
-    store = TraceStore()
     for path, record in store.records(run.dag_id, run.run_id).items():
         if isinstance(record, AttemptRecord):
             whole: Any = store.read(path)
@@ -173,9 +190,28 @@ def compare(spec: dict[str, Any], folder: Path, *, inputs: dict[str, Any] | None
     :raises TemplateError: the checks refuse it.
     """
     plan = planned(spec, folder)
-    wanted, outcome = expected(spec, inputs or {})
     run = run_scripted(build_dag_from_plan(plan), inputs, seed=seed, answer=respond)
-    found = observed(plan, run, folder / "artifacts")
+    return agree(spec, plan, run, inputs=inputs, artifacts=folder / "artifacts")
+
+
+def agree(
+    spec: dict[str, Any],
+    plan: Plan,
+    run: EndedRun,
+    *,
+    artifacts: Path,
+    inputs: dict[str, Any] | None = None,
+    store: TraceStore | None = None,
+) -> Seen:
+    """
+    Compare a run with what the interpreter says.
+
+    :param artifacts: the folder of the artifact store.
+    :param store: the trace store, if it isn't the configured one.
+    :raises AssertionError: the two disagree.
+    """
+    wanted, outcome = expected(spec, inputs or {})
+    found = observed(plan, run, artifacts, store or TraceStore())
     unknown = uncertain(spec, outcome.executions)
     paths = {key[0] for key in [*wanted.states, *found.states, *wanted.calls, *found.calls]}
     dropped = {path for path in paths if path in unknown or path.partition(".")[0] in unknown}
@@ -203,7 +239,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def explain(found: Seen, wanted: Seen, run: ScriptedRun) -> str:
+def explain(found: Seen, wanted: Seen, run: EndedRun) -> str:
     """Where the two differ, and what Airflow's tasks did."""
     lines = [f"run: {found.state}, expected: {wanted.state}"]
     for name in ("states", "calls", "decisions", "outputs"):
@@ -218,8 +254,5 @@ def explain(found: Seen, wanted: Seen, run: ScriptedRun) -> str:
         for name in ("output", "artifacts")
     ]
     lines += [f"  {task_id}[{index}]: {state}" for (task_id, index), state in run.states.items()]
-    lines += [f"  {task_id} raised {error!r}" for (task_id, _), error in run.memory.errors.items()]
+    lines += [f"  {task_id} raised {error!r}" for (task_id, _), error in run.errors.items()]
     return "\n".join(lines)
-
-
-__all__ = ["EDITOR", "Seen", "compare", "environment", "expected", "explain", "observed", "planned", "respond"]

@@ -40,10 +40,12 @@ class Draft:
     :param forms: stage → how its output is read.
     :param surely: stage → the stages that have run whenever it runs, as far as its required reads tell.
     :param small: an inner pipeline.
+    :param people: there may be stages that ask them.
     """
 
     names: list[str]
     small: bool = False
+    people: bool = True
     stages: dict[str, Spec] = field(default_factory=dict)
     forms: dict[str, str] = field(default_factory=dict)
     surely: dict[str, list[str]] = field(default_factory=dict)
@@ -73,9 +75,10 @@ def read(form: str, name: str, *, how: str = "input", guarded: bool = False) -> 
 
 
 @st.composite
-def templates(draw: Any, *, smallest: int = 3, largest: int = 8) -> Spec:
+def templates(draw: Any, *, smallest: int = 3, largest: int = 8, people: bool = True) -> Spec:
     """A template as plain data; most of them are valid."""
-    draft = Draft(names=[f"s{number}" for number in range(draw(st.integers(smallest, largest)))])
+    names = [f"s{number}" for number in range(draw(st.integers(smallest, largest)))]
+    draft = Draft(names=names, people=people)
     _draw_stages(draw, draft)
     spec: Spec = {
         "version": 1,
@@ -91,7 +94,8 @@ def templates(draw: Any, *, smallest: int = 3, largest: int = 8) -> Spec:
         **_closed(draw, draft),
     }
     if draw(st.booleans()):
-        names = draw(st.lists(st.sampled_from(draft.names), min_size=1, max_size=2, unique=True))
+        names = [name for name in draft.names if _goes_on(draft.stages[name])] or draft.names
+        names = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
         parts = [read(draft.forms[name], name, how="text", guarded=draw(st.booleans())) for name in names]
         spec["artifact"] = {"path": "{{ run.id }}.txt", "content": " ".join(parts)}
     return spec
@@ -131,6 +135,12 @@ def _let_all_be_reached(draft: Draft) -> None:
             last[key] = ["next", *kept] if kept else "next"
 
 
+def _goes_on(spec: Spec) -> bool:
+    """Whether what isn't named by a stage may follow it."""
+    routes = spec.get("routes", [{"to": "next"}])
+    return any("next" in listed(route.get("to", route.get("exhausted"))) for route in routes)
+
+
 def _route_targets(graph: Graph, name: str, route: Spec) -> list[str]:
     to = listed(route.get("to", route.get("exhausted")))
     return [target for target in to if target not in SPECIAL] + (graph.next_of(name) if "next" in to else [])
@@ -161,7 +171,8 @@ def _add_loop_reads(draw: Any, spec: Spec) -> None:
 @st.composite
 def _stage(draw: Any, draft: Draft, name: str) -> tuple[str, Spec]:
     reads, spec = draw(_dependencies(draft, name))
-    form = draw(st.sampled_from(["agent"] * 10 + ["merge"] * 3 + ["human"] + ["pipeline"] * (0 if draft.small else 2)))
+    forms = ["agent"] * 10 + ["merge"] * 3 + ["human"] * draft.people + ["pipeline"] * 2 * (not draft.small)
+    form = draw(st.sampled_from(forms))
     if form == "merge" and len(draft.stages) < 2:
         form = "agent"
     spec |= draw(_FORMS[form](draft, name, reads))
@@ -301,7 +312,8 @@ def _pipeline(draw: Any, draft: Draft, _name: str, reads: dict[str, str]) -> Spe
         given["item"] = "{{ item }}"
     if not given:
         given["only"] = "{{ inputs.flag }}"
-    inner = Draft(names=[f"p{number}" for number in range(draw(st.integers(1, 3)))], small=True)
+    names = [f"p{number}" for number in range(draw(st.integers(1, 3)))]
+    inner = Draft(names=names, small=True, people=draft.people)
     _draw_stages(draw, inner)
     key = next(iter(given))
     inner.stages["p0"] = _reading_input(inner.stages["p0"], key)
@@ -347,7 +359,8 @@ def _routes(draw: Any, draft: Draft, name: str, form: str) -> list[Spec]:
         if route.get("back_to") in gone_back:
             continue
         gone_back.add(route.get("back_to", ""))
-        routes.append({"when": draw(st.sampled_from(conditions)), **route})
+        known = [*conditions, "round < 2", "round < 3"] if "back_to" in route else conditions
+        routes.append({"when": draw(st.sampled_from(known)), **route})
     last = draw(_route(draft, name, form)) if draw(st.booleans()) else {"to": "next"}
     if last.get("back_to") in gone_back:
         last = {"to": "next"}

@@ -56,6 +56,11 @@ class ScriptedRun:
     memory: RunMemory
     order: list[tuple[str, int]] = field(default_factory=list)
 
+    @property
+    def errors(self) -> dict[tuple[str, int], BaseException]:
+        """What failed tasks raised last."""
+        return self.memory.errors
+
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task pushed, or None."""
         return unwrapped(self.memory.xcoms.get((task_id, map_index, key)))
@@ -102,7 +107,7 @@ class _Driver:
         """Schedule and work until the run has ended."""
         run = _new_run(self._dag, conf, self._session)
         # how busy the workers are compared to the scheduler differs from run to run
-        haste = self._chance.choice((0.3, 0.7, 0.95))
+        haste = self._chance.choice((0.5, 0.8, 0.97))
         while True:
             self._session.expire_all()
             due, _ = run.update_state(session=self._session, execute_callbacks=False)
@@ -116,7 +121,11 @@ class _Driver:
         return self._ended(run)
 
     def _work(self, run: DagRun, haste: float) -> bool:
-        """Let some tasks start and some end; whether there were any."""
+        """
+        Let some tasks start and some end; whether there were any.
+
+        The scheduler looks again only when something has changed for it: a task that has just started is nothing new.
+        """
         done = False
         scheduled = self._scheduled(run)
         while scheduled or self._working:
@@ -124,11 +133,14 @@ class _Driver:
             chosen = self._chance.choice([*scheduled, *self._working])
             if chosen in self._working:
                 self._finish(chosen)
+                changed = True
             else:
-                self._start(chosen, run)
-                scheduled = self._scheduled(run)  # what it skipped is no longer scheduled
-            if self._chance.random() > haste:
+                scheduled.remove(chosen)
+                changed = self._start(chosen, run)
+            if changed and self._chance.random() > haste:
                 break
+            if changed:
+                scheduled = self._scheduled(run)  # what was skipped is no longer scheduled
         return done
 
     def _scheduled(self, run: DagRun) -> list[Any]:
@@ -145,13 +157,16 @@ class _Driver:
             if busy[task_id] < (self._dag.get_task(task_id).max_active_tis_per_dagrun or math.inf)
         ]
 
-    def _start(self, ti_id: Any, run: DagRun) -> None:
+    def _start(self, ti_id: Any, run: DagRun) -> bool:
+        """Let a task do its work; whether it has skipped others."""
+        before = self._memory.skips
         ti = self._instance(ti_id)
         ti.state = "running"
         self._session.flush()
         self._order.append((ti.task_id, ti.map_index))
         task: Any = self._dag.get_task(ti.task_id)
         self._working[ti.id] = execute(ti, task, run, self._memory, self._session)
+        return self._memory.skips > before
 
     def _finish(self, ti_id: Any) -> None:
         """What the execution API does with a task's last message."""
@@ -175,10 +190,9 @@ class _Driver:
     def _instance(self, ti_id: Any) -> TaskInstance:
         from airflow.models.taskinstance import TaskInstance as Row
 
-        ti = self._session.get(Row, ti_id)
+        ti = self._session.get(Row, ti_id, populate_existing=True)
         if ti is None:
             raise RuntimeError(f"no task instance {ti_id}")
-        self._session.refresh(ti)
         return ti
 
     def _respond(self, ti: TaskInstance, end: Any) -> None:

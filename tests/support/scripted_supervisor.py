@@ -45,11 +45,13 @@ class RunMemory:
     :param xcoms: (task id, map index, key) → value.
     :param asked: what people were asked, by the task instance's id.
     :param errors: (task id, map index) → what a failed task raised last.
+    :param skips: how often a task has had others skipped.
     """
 
     xcoms: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     asked: dict[str, comms.CreateHITLDetailPayload] = field(default_factory=dict)
     errors: dict[tuple[str, int], BaseException] = field(default_factory=dict)
+    skips: int = 0
 
 
 class ScriptedSupervisor:
@@ -165,6 +167,7 @@ class ScriptedSupervisor:
     def _SkipDownstreamTasks(self, msg: comms.SkipDownstreamTasks) -> None:  # noqa: N802
         from airflow.api_fastapi.execution_api.routes.task_instances import ti_skip_downstream
 
+        self._memory.skips += 1
         self._session.flush()
         ti_skip_downstream(self._ti.id, msg, self._session)
 
