@@ -23,6 +23,7 @@ _RULES = {
     "all_done": " (or failed, or skipped)",
     "one_done": " (or failed)",
     "one_success": " (one of them)",
+    "none_skipped": " (ran or failed)",
 }
 _NUMBERS = ("level", "rounds", "items", "attempts", "calls")
 

@@ -84,7 +84,7 @@ class Entries:
             )
             tokens.append(ways)
             if ways is not None:
-                must.append(self._task_of(ways, name, task_id))
+                must.append(self._reached(ways, name, task_id))
         start = start_of(
             task_id,
             required=_unique(must),
@@ -195,6 +195,13 @@ class Entries:
 
     def _may_fail(self, loop: Loop) -> bool:
         return any("fail" in self._flow.outcomes.get(name, ()) for name in loop.body)
+
+    def _reached(self, ways: Token, name: str, task_id: str) -> str:
+        """The task that succeeds when the flow reaches a stage; a merge that copes with failures, also by a failure."""
+        way = self._task_of(ways, name, task_id)
+        if not copes_with_failure(self._template, name):
+            return way
+        return self._sheet.join(f"{task_id}__reached", name, (way,), "none_skipped")
 
     def _task_of(self, token: Token, name: str, task_id: str) -> str:
         """The task that succeeds when a formula holds."""

@@ -39,7 +39,7 @@ TaskKind = Literal[
 ]
 #: Names of Airflow's ``TriggerRule``.
 TriggerRule = Literal[
-    "all_success", "none_failed", "none_failed_min_one_success", "all_done", "one_done", "one_success"
+    "all_success", "none_failed", "none_failed_min_one_success", "all_done", "one_done", "one_success", "none_skipped"
 ]
 
 

@@ -67,6 +67,8 @@ def becomes(rule: str, states: Sequence[State]) -> Becomes:
         case "one_done":
             ran = count["success"] + count["failed"]
             return "run" if ran else "waiting" if unfinished else "skipped"
+        case "none_skipped":
+            return "skipped" if count["skipped"] else _when_done(unfinished)
         case "one_success":
             return "run" if count["success"] else _without_success(unfinished, count, len(states))
     raise ValueError(f"no rule of plans: {rule!r}")

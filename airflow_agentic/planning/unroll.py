@@ -247,7 +247,7 @@ class Scope:
         first = len(self._sheet.tasks)
         each = Start((items,), "all_success")
         _, result = self._inline(stage, place, f"{prefix}item.", each, None if before is None else (), items=items)
-        self._sheet.tasks[first:] = virtualize(self._sheet.tasks[first:], f"{prefix}item")
+        self._sheet.tasks[first:] = virtualize(self._sheet.tasks[first:], f"{prefix}item", self._sheet.tasks[:first])
         return items, self._collect(stage, place, prefix, items, result, before)
 
     def _inline(

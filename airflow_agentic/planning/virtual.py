@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 _RELIABLE = ("all_success", "none_failed", "all_done")
 
 
-def virtualize(tasks: list[PlannedTask], group: str) -> list[PlannedTask]:
-    """The same tasks without the empty ones; ``group``: the mapped task group they are in."""
+def virtualize(tasks: list[PlannedTask], group: str, before: Iterable[PlannedTask]) -> list[PlannedTask]:
+    """
+    The same tasks without the empty ones.
+
+    :param group: the mapped task group they are in.
+    :param before: all tasks that are planned so far; decisions before the group may have led to it.
+    """
     empty = {task.task_id: task for task in tasks if task.kind == "join"}
-    return [_judging(_inside(task, group, empty), empty) for task in tasks if task.task_id not in empty]
+    arms = {task.task_id: task for task in before if "outcomes" in task.config}
+    return [_judging(_inside(task, group, arms | empty), empty) for task in tasks if task.task_id not in empty]
 
 
-def _inside(task: PlannedTask, group: str, empty: dict[str, PlannedTask]) -> PlannedTask:
+def _inside(task: PlannedTask, group: str, arms: dict[str, PlannedTask]) -> PlannedTask:
     """A decision is known by its outcome where there is no arm to show it."""
 
     def shown(pair: tuple[str, str]) -> tuple[str, str]:
-        return empty[pair[0]].config["outcomes"][0], pair[1]
+        return arms[pair[0]].config["outcomes"][0], pair[1]
 
     feedback = tuple(tuple(shown(pair) for pair in level) for level in task.feedback)
     return replace(task, mapped=group, feedback=feedback, errors=tuple(shown(pair) for pair in task.errors))
