@@ -122,7 +122,7 @@ class AgentOperator(PlannedOperator):
 
         :param at_once: how many items may be at work at the same time; None: as many as is sensible.
         """
-        from airflow_agentic.operators.asking import Item
+        from airflow_agentic.operators.attempt_log import Item
         from airflow_agentic.operators.batch import AT_ONCE, Batch
         from airflow_agentic.operators.journal import Journal
 

@@ -4,36 +4,29 @@ Asking for one value, a stage's or an item's: first the stage's agent, then what
 The entries of ``on_error`` are tried in order, each when it takes the kind of the error at hand, which is that of
 whoever failed last. A stand-in has the stage's input, output schema, condition and retry settings, all its attempts
 among them, and instructions of its own; a value is rendered with what the stage reads, and has to fit the schema.
-
-**Numbers of attempts.** They go on over Airflow's tries (see :mod:`airflow_agentic.operators.life`) and over
-stand-ins, so that no two attempts have one record. The records of this life tell which were made already: an agent has
-given up where one of its attempts says ``failed``, and whoever is next goes on from there. An attempt that was killed
-is made again under its number: being stopped is no answer of the agent's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_agentic import config
-from airflow_agentic.agents.threads import run_to_end
 from airflow_agentic.errors import AgenticError, AttemptError, FinalError, RetryLater, StoppedError, TraceError
-from airflow_agentic.operators.base import map_index
+from airflow_agentic.operators.attempt_log import AttemptLog, Past, attempts_made
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from airflow.sdk import Context
 
     from airflow_agentic.agents.attempts import Attempt
     from airflow_agentic.agents.base import Agent, AgentRequest
     from airflow_agentic.operators.agent import AgentOperator
+    from airflow_agentic.operators.attempt_log import Item
     from airflow_agentic.operators.life import Life
     from airflow_agentic.operators.scope import Scope
-    from airflow_agentic.trace.record import AttemptRecord
 
 #: Errors that say nothing about the stage's own work: Airflow decides what becomes of the task.
 _PASSING = (RetryLater, StoppedError, TraceError)
@@ -41,14 +34,6 @@ _PASSING = (RetryLater, StoppedError, TraceError)
 
 class RecoveryError(AgenticError):
     """What ``on_error`` says can't be used."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """An entry of the list that a stage is repeated for."""
-
-    index: int
-    value: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +79,7 @@ class Asking:
         self._config = operator.planned.config
         self._retry = RetrySettings(**self._config["retry"])
         self._inline_wait = config.get_float("inline_wait")
-        self._made = {} if life.is_first_try else _made(operator, context, life)
+        self._made = {} if life.is_first_try else attempts_made(operator, context, life)
         self._agents: dict[str, Agent] = {}
 
     async def outcome(self, item: Item | None = None) -> Outcome:
@@ -104,8 +89,8 @@ class Asking:
         :raises RetryLater: the next attempt has to wait too long, and Airflow will make another try.
         """
         values = self._scope.values if item is None else {**self._scope.values, "item": item.value, "index": item.index}
-        log = _AttemptLog(self._operator, self._context, item)
-        past = _Past(list(self._made.get(None if item is None else item.index, ())))
+        log = AttemptLog(self._operator, self._context, item)
+        past = Past(list(self._made.get(None if item is None else item.index, ())))
         error: AgenticError | None = None
         for place, entry in enumerate((self._config, *self._config.get("recover", ()))):
             if error is not None and entry["kinds"] and kind_of(error) not in entry["kinds"]:
@@ -124,9 +109,7 @@ class Asking:
                 return replace(outcome, error=error, recovered=None if error is None else helped)
         return Outcome(error=error, attempt=max(past.number, log.number) or None, record=log.path, agent=log.agent)
 
-    async def _asked(
-        self, entry: Mapping[str, Any], values: Mapping[str, Any], past: _Past, log: _AttemptLog
-    ) -> Outcome:
+    async def _asked(self, entry: Mapping[str, Any], values: Mapping[str, Any], past: Past, log: AttemptLog) -> Outcome:
         """The output of one agent."""
         from airflow_agentic.agents.attempts import run_attempts
 
@@ -239,7 +222,7 @@ def message_of(error: Exception) -> str:
     return error.message if isinstance(error, AttemptError) else str(error)
 
 
-def _outcome(attempt: Attempt, log: _AttemptLog) -> Outcome:
+def _outcome(attempt: Attempt, log: AttemptLog) -> Outcome:
     if attempt.result is None:
         raise RuntimeError("an attempt without an error has no result")
     return Outcome(
@@ -249,83 +232,3 @@ def _outcome(attempt: Attempt, log: _AttemptLog) -> Outcome:
         model=attempt.result.model,
         agent=log.agent,
     )
-
-
-def _made(operator: AgentOperator, context: Context, life: Life) -> dict[int | None, Sequence[AttemptRecord]]:
-    """The attempts that this life of the task has made, by item, in their order."""
-    from airflow_agentic.trace.record import AttemptRecord
-    from airflow_agentic.trace.store import TraceStore
-
-    found: dict[int | None, list[AttemptRecord]] = {}
-    ti = context["ti"]
-    for record in TraceStore().of_task(operator.run_key(context), operator.task_id, map_index(ti)):
-        if isinstance(record, AttemptRecord) and record.try_number > life.former_tries and record.state != "killed":
-            found.setdefault(record.item["index"] if record.item else None, []).append(record)
-    return {index: sorted(records, key=lambda record: record.attempt) for index, records in found.items()}
-
-
-@dataclass
-class _Past:
-    """The attempts for one value that were made in earlier tries and not looked at yet."""
-
-    records: list[AttemptRecord]
-    #: of the last one that was looked at
-    number: int = field(default=0, init=False)
-
-    def of_next_agent(self) -> int:
-        """
-        How many the next agent has made.
-
-        :raises AttemptError: it has given up.
-        """
-        made = 0
-        while self.records:
-            record = self.records.pop(0)
-            made, self.number = made + 1, record.attempt
-            if record.state == "failed":
-                error = record.error or {}
-                raise AttemptError(str(error.get("message")), kind=str(error.get("kind")))
-        return made
-
-
-class _AttemptLog:
-    """Writes the records of the attempts for one value, and remembers the last one."""
-
-    def __init__(self, operator: AgentOperator, context: Context, item: Item | None) -> None:
-        self.number = 0
-        self.path: str | None = None
-        #: the agent that is being asked
-        self.agent: str | None = None
-        #: the attempt that succeeded
-        self.succeeded: Attempt | None = None
-        self._operator = operator
-        self._context = context
-        self._item = item
-
-    async def write(self, attempt: Attempt) -> None:
-        """Called when an attempt has ended, however it did."""
-        self.number = attempt.number
-        if attempt.error is None and not attempt.killed:
-            self.succeeded = attempt
-        self.path = await run_to_end(partial(self._write, attempt, str(self.agent)))
-
-    def _write(self, attempt: Attempt, agent: str) -> str:
-        from airflow_agentic.operators.recording import attempt_record
-
-        operator, ti = self._operator, self._context["ti"]
-        record = attempt_record(
-            attempt,
-            run=operator.run_key(self._context),
-            stage=operator.planned.stage,
-            task_id=operator.task_id,
-            map_index=map_index(ti),
-            try_number=ti.try_number,
-            in_round=operator.planned.round,
-            item=None if self._item is None else {"index": self._item.index, "value": self._item.value},
-            agent={"name": agent, "type": str(operator.agents[agent].get("type"))},
-        )
-        of_item = "" if self._item is None else f" of item {self._item.index}"
-        operator.log.info("Attempt %d%s: %s after %.1f s.", attempt.number, of_item, record.state, record.seconds)
-        if attempt.error is not None and "traceback" in attempt.error.details:
-            operator.log.warning("Raised by the agent:\n%s", attempt.error.details["traceback"])
-        return operator.write_record(record)

@@ -22,7 +22,8 @@ from airflow_agentic.operators.asking import kind_of, message_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_agentic.operators.asking import Asking, Item, Outcome
+    from airflow_agentic.operators.asking import Asking, Outcome
+    from airflow_agentic.operators.attempt_log import Item
     from airflow_agentic.operators.journal import Journal
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from support.requests import RUN
 from airflow_agentic.agents.threads import run_loop
 from airflow_agentic.errors import RetryLater
 from airflow_agentic.operators.agent import AgentOperator
-from airflow_agentic.operators.asking import Asking, Item, Outcome, kind_of, message_of
+from airflow_agentic.operators.asking import Asking, Outcome, kind_of, message_of
+from airflow_agentic.operators.attempt_log import Item
 from airflow_agentic.operators.life import Life
 from airflow_agentic.operators.scope import Scope
 from airflow_agentic.trace.record import AttemptRecord
