@@ -162,7 +162,7 @@ class Entries:
         if self._template.stages[other].decides:
             arms = [instance.arms[self._flow.alive(other, name)]]
             return [], [*arms, *([instance.entered] if instance.entered else [])]
-        if other not in self._flow.optional:
+        if other not in self._template.optional_stages:
             # It always runs, so that waiting for it is as good as requiring it, and needs no join.
             return [instance.result], []
         return [], [instance.result]

@@ -483,7 +483,9 @@ class Scope:
         required = self._flow.found[stage.name].required
         read = [name for name in self._template.stages if name != stage.name and (name in names or name in merged)]
         reads = {name: tuple(other.result for other in self._instances.of(name, place)) for name in read}
-        unsure = self._template.stages if copes_with_failure(self._template, stage.name) else self._flow.optional
+        unsure = (
+            self._template.stages if copes_with_failure(self._template, stage.name) else self._template.optional_stages
+        )
         return reads, tuple(name for name in read if name not in required and (name in unsure or len(reads[name]) > 1))
 
     def _feedback(self, place: Place) -> tuple[tuple[tuple[str, str], ...], ...]:
@@ -531,7 +533,7 @@ class Scope:
         everywhere = Place(self._prefix)
         reads = {name: tuple(other.result for other in self._instances.of(name, everywhere)) for name in read}
         # The output is made whatever has failed.
-        unsure = self._template.stages if owner == "output" else self._flow.optional
+        unsure = self._template.stages if owner == "output" else self._template.optional_stages
         return reads, tuple(name for name in read if name in unsure or len(reads[name]) > 1)
 
     def judged(self, end: str) -> list[dict[str, Any]]:

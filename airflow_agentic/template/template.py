@@ -204,4 +204,6 @@ class Template:
     @property
     def optional_stages(self) -> frozenset[str]:
         """The stages that a successful run may not have run; they must hold no cycle."""
-        return self.flow.optional
+        if any(stage.spec.when is not None or stage.decides for stage in self.stages.values()):
+            return self.flow.optional
+        return frozenset()
