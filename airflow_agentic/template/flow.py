@@ -103,13 +103,13 @@ class Flow:
         #: stages in an order in which each follows what it depends on, then artifacts
         self.nodes = [*template.order, *(name for name in artifacts if name in self.found)]
         self._place = {name: index for index, name in enumerate(self.nodes)}
-        self._below = self._descendants()
         #: stage → deciding stage → the outcomes under which it may run; filled by the check of what is possible
         self._possible: dict[str, dict[str, frozenset[str]]] = {}
 
     # -- edges ---------------------------------------------------------------------------------------------------
 
-    def _descendants(self) -> dict[str, frozenset[str]]:
+    @cached_property
+    def _below(self) -> dict[str, frozenset[str]]:
         below: dict[str, set[str]] = {name: set() for name in self.nodes}
         for name in reversed(self.nodes):
             for other in self.found[name].all:
@@ -242,6 +242,8 @@ class Flow:
 
         :raises ValueError: loops wait for each other's end.
         """
+        if not self.loops:
+            return list(self.nodes)
         names = self.nodes if loop is None else [name for name in self.nodes if name in loop.body]
         depth = 0 if loop is None else self.loops.index(loop) + 1
         inner = [each for each in self.loops[depth:] if each.body <= set(names)]

@@ -201,7 +201,7 @@ class Template:
 
         return Flow(self)
 
-    @property
+    @cached_property
     def optional_stages(self) -> frozenset[str]:
         """The stages that a successful run may not have run; they must hold no cycle."""
         if any(stage.spec.when is not None or stage.decides for stage in self.stages.values()):
