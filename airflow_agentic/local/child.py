@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config
 from airflow_agentic.errors import AgenticError
-from airflow_agentic.local.desk import Desk
+from airflow_agentic.local.desk import Desk, asks_people
 from airflow_agentic.local.settings import variable
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def _run(job: dict[str, Any], send: Send, desk: Desk) -> None:
     dag = build_dag(job["template"])
     dag.fileloc = job["template"]
     _put_artifacts_into(job["artifacts"])
-    run = run_dag(dag, job["inputs"], on_ready=lambda: _report_tasks(send, desk))
+    on_run = desk.open if asks_people(dag) else lambda _dag_id, _run_id: None
+    run = run_dag(dag, job["inputs"], on_ready=lambda: _report_tasks(send, on_run))
     end = {"event": "end", "run_id": run.run_id, "state": str(run.state), "trace_url": config.get("trace_url")}
     send({**end, "tasks": [_task(ti, ti.state and str(ti.state)) for ti in run.get_task_instances()]})
 
@@ -83,20 +84,24 @@ def _task(task_instance: Any, state: str | None) -> dict[str, Any]:
     return {"task_id": task_instance.task_id, "map_index": -1 if map_index is None else map_index, "state": state}
 
 
-def _report_tasks(send: Send, desk: Desk) -> None:
-    """Report each task when it starts and when it has run; the first one tells which run to look for questions of."""
+def _report_tasks(send: Send, on_run: Callable[[str, str], None]) -> None:
+    """
+    Report each task when it starts and when it has run.
+
+    :param on_run: called once with the DAG's and the run's id, which only the first task tells.
+    """
     from airflow.listeners import hookimpl
     from airflow.sdk.listener import get_listener_manager
 
     class Listener:
-        is_open = False
+        has_begun = False
 
         @hookimpl
         def on_task_instance_running(self, task_instance: Any) -> None:
             _collect_garbage()
-            if not self.is_open:
-                self.is_open = True
-                desk.open(task_instance.dag_id, task_instance.run_id)
+            if not self.has_begun:
+                self.has_begun = True
+                on_run(task_instance.dag_id, task_instance.run_id)
             self._send(task_instance, "running")
 
         @hookimpl

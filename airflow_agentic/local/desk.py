@@ -9,6 +9,7 @@ one on, and writes what comes back as Airflow's REST API would.
 from __future__ import annotations
 
 import getpass
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.models.taskinstance import TaskInstance
+    from airflow.sdk import DAG
     from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 _POLL = 0.3
+
+
+def asks_people(dag: DAG) -> bool:
+    """Whether a DAG has tasks that ask people."""
+    return any(task.task_type == "HumanOperator" for task in dag.tasks)
 
 
 class Desk:
@@ -63,9 +72,12 @@ class Desk:
         )
         pause = threading.Event()
         while not pause.wait(_POLL):
-            with create_session() as session:
-                for ti in session.scalars(waiting).all():
-                    self._look_at(ti, session)
+            try:
+                with create_session() as session:
+                    for ti in session.scalars(waiting).all():
+                        self._look_at(ti, session)
+            except Exception:  # a busy database, say: nobody else would answer, so the next look must come
+                log.exception("The questions of the run could not be looked at")
 
     def _look_at(self, ti: TaskInstance, session: Session) -> None:
         """Ask, or write down what became of the question."""
@@ -79,7 +91,7 @@ class Desk:
             self._resume(ti, detail.as_resume_event_payload(), session)
             return
         is_late = ti.trigger_timeout is not None and ti.trigger_timeout < timezone.utcnow()
-        reply = self._answers.pop(key, None)
+        reply = self._answers.get(key)
         if reply is not None and reply["choice"] is not None:
             self._respond(ti, [reply["choice"]], reply["fields"], _me(), session)
         elif is_late or reply is not None:

@@ -136,7 +136,7 @@ def test_fields_left_out_have_their_defaults(airflow: AirflowEnv) -> None:
 
 
 def test_when_the_time_is_up_the_option_is_taken(airflow: AirflowEnv) -> None:
-    run_id = start(airflow, template("human_late", fields=FIELDS, timeout=2.0))
+    run_id = start(airflow, template("human_late", fields=FIELDS, timeout="3s"))
     run = airflow.finish("human_late", run_id)
     assert run.state == "success", run
     expected = {"choice": "Discard", "note": "", "stars": 3, "by": None, "timed_out": True}
@@ -147,10 +147,10 @@ def test_when_the_time_is_up_the_option_is_taken(airflow: AirflowEnv) -> None:
 
 def test_when_the_time_is_up_the_stage_fails(airflow: AirflowEnv) -> None:
     fields = {"note": {"type": "string"}}
-    run_id = start(airflow, template("human_fails", fields=fields, timeout=2.0, on_timeout="fail"))
+    run_id = start(airflow, template("human_fails", fields=fields, timeout="3s", on_timeout="fail"))
     run = airflow.finish("human_fails", run_id)
     assert (run.state, run.tasks["ask"], run.tasks["then"]) == ("failed", "failed", "upstream_failed"), run
-    assert "Stage 'ask' was not answered within 2s." in run.logs
+    assert "Stage 'ask' was not answered within 3s." in run.logs
     assert airflow.rest.xcom("human_fails", run_id, "ask", "agentic_error")["kind"] == "timeout"
     [record] = answers(airflow, "human_fails", run_id)
     assert (record.choice, record.by, record.timed_out) == (None, None, True)
@@ -220,7 +220,7 @@ def test_each_item_is_asked_for(airflow: AirflowEnv) -> None:
         read="ask.results",
         ask="Keep {{ item.name }}, number {{ index }}?",
         on_timeout="fail",
-        timeout="20s",
+        timeout="30s",
     )
     run_id = start(airflow, text)
     questions = wait_for_questions(airflow, "human_items", run_id, count=2)
@@ -250,7 +250,7 @@ def test_each_item_is_asked_for(airflow: AirflowEnv) -> None:
 
 def test_a_failure_goes_on_elsewhere(airflow: AirflowEnv) -> None:
     stage = {"on_error": {"to": "rescue"}}
-    text = template("human_routed", stage=stage, more=RESCUE, timeout="1s", on_timeout="fail")
+    text = template("human_routed", stage=stage, more=RESCUE, timeout="3s", on_timeout="fail")
     run_id = start(airflow, text)
     run = airflow.finish("human_routed", run_id)
     assert (run.state, run.tasks["ask"]) == ("success", "failed"), run
@@ -260,7 +260,7 @@ def test_a_failure_goes_on_elsewhere(airflow: AirflowEnv) -> None:
 def test_a_value_stands_in(airflow: AirflowEnv) -> None:
     value = {"choice": "Publish", "by": "{{ draft }}", "timed_out": False}
     stage = {"on_error": {"value": value, "kinds": ["timeout"]}}
-    text = template("human_stood_in", stage=stage, timeout="1s", on_timeout="fail")
+    text = template("human_stood_in", stage=stage, timeout="3s", on_timeout="fail")
     run_id = start(airflow, text)
     assert airflow.finish("human_stood_in", run_id).state == "success"
     assert airflow.rest.xcom("human_stood_in", run_id, "ask") == {**value, "by": "a draft"}

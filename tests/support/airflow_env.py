@@ -67,6 +67,7 @@ class AirflowEnv:
             ),
             environment={
                 "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
+                "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",
                 "PYTHONPATH": str(TESTS),
                 "AIRFLOW__AGENTIC__TRACE_URL": self.trace_url,
                 "AIRFLOW__AGENTIC__ARTIFACT_URL": str(self.artifacts),
