@@ -21,7 +21,7 @@ from rich.text import Text
 from airflow_agentic.trace.stages import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from rich.console import Console, RenderableType
@@ -53,12 +53,14 @@ class _Row:
 
     :param shown: also before it has run.
     :param told: whether anything was printed of it.
+    :param summed_up: whether that was all, of one with several instances.
     """
 
     stage: str
     name: str
     shown: bool
     told: bool = False
+    summed_up: bool = False
     instances: dict[int, _Instance] = field(default_factory=dict)
 
     @property
@@ -95,7 +97,7 @@ class Progress:
         self._console = console
         self._rows = {task.task_id: _row(task) for task in plan.tasks if task.kind in _SHOWN}
         self._note = ""
-        self._untold: _Row | None = None
+        self._gathered = _gathered(plan, self._rows)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
         self._spinner = Spinner("dots")
 
@@ -112,7 +114,7 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
         else:
-            self._tell_rest()
+            self._sum_up(self._rows.values())
 
     def note(self, text: str) -> None:
         """Say what is being waited for now."""
@@ -141,39 +143,36 @@ class Progress:
     def update(self, task_id: str, state: str | None, map_index: int = -1) -> None:
         """Take note of a task's state, by Airflow's name; of one of its instances, if it is mapped."""
         row = self._rows.get(task_id)
+        if state == "running" and not self._console.is_terminal:
+            self._sum_up(self._gathered.get(task_id, ()))
         if row is None or state is None:
             return
         instance = row.instances.setdefault(map_index, _Instance())
         if state == instance.state:
             return
-        goes_on = instance.state == "awaiting_input"
         instance.state = state
-        if state == "running" and not goes_on:
+        if state == "running":
             instance.started, instance.seconds = time.monotonic(), None
         elif instance.started is not None:
             instance.seconds = time.monotonic() - instance.started
         row.shown = row.shown or row.has_run
-        if not self._console.is_terminal and (state in _STYLES or (state == "running" and not goes_on)):
+        if not self._console.is_terminal and (state == "running" or state in _STYLES):
             self._tell(row, map_index, state)
 
     def _tell(self, row: _Row, map_index: int, state: str) -> None:
-        """Print a line; one for all instances of a mapped task, when something else has begun."""
-        if self._untold is not row:
-            self._tell_rest()
+        """Print a line; of a mapped task only that it has begun, until it is summed up."""
+        if not row.shown or (map_index >= 0 and row.told):
+            return
         if state == "skipped" and any(other.has_run for other in self._rows.values() if other.stage == row.stage):
-            return  # one of its items, or a round that wasn't needed
-        if not row.shown:
-            return
-        if map_index >= 0 and row.told:
-            self._untold = row
-            return
-        row.told = True
+            return  # a round that wasn't needed
+        row.told, row.summed_up = True, map_index < 0
         self._print(f"{row.name}: {'running' if row.state == 'running' else row.word()}")
 
-    def _tell_rest(self) -> None:
-        row, self._untold = self._untold, None
-        if row is not None:
-            self._print(f"{row.name}: {row.word()}")
+    def _sum_up(self, rows: Iterable[_Row]) -> None:
+        for row in rows:
+            if row.told and not row.summed_up:
+                row.summed_up = True
+                self._print(f"{row.name}: {row.word()}")
 
     def _print(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
@@ -201,6 +200,20 @@ def _row(task: PlannedTask) -> _Row:
 def _word(state: str) -> str:
     """A state of Airflow's, for people."""
     return "waiting for an answer" if state == "awaiting_input" else state.replace("_", " ")
+
+
+def _gathered(plan: Plan, rows: Mapping[str, _Row]) -> dict[str, list[_Row]]:
+    """The mapped tasks whose end a task waits for, by its id: those of a list's items, or of a pipeline for each."""
+    tasks = {task.task_id: task for task in plan.tasks}
+    found = {}
+    for task in plan.tasks:
+        if task.kind == "collect":
+            item = tasks[task.config["item"]]
+            ids = [
+                task_id for task_id, one in tasks.items() if one is item or (item.mapped and one.mapped == item.mapped)
+            ]
+            found[task.task_id] = [rows[task_id] for task_id in ids if task_id in rows]
+    return found
 
 
 def _seconds(seconds: float | None) -> str:

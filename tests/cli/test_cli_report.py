@@ -155,6 +155,14 @@ ROUNDS = (
     PlannedTask(task_id="l__1.draft", kind="agent", stage="draft", level=0, rounds=(1,)),
     PlannedTask(task_id="l__1.verify.items", kind="items", stage="verify", level=0, rounds=(1,)),
     PlannedTask(task_id="l__1.verify.item", kind="item", stage="verify", level=0, rounds=(1,)),
+    PlannedTask(
+        task_id="l__1.verify.collect",
+        kind="collect",
+        stage="verify",
+        level=0,
+        rounds=(1,),
+        config={"item": "l__1.verify.item"},
+    ),
     PlannedTask(task_id="l__2.draft", kind="agent", stage="draft", level=0, rounds=(2,)),
     PlannedTask(task_id="l__3.draft", kind="agent", stage="draft", level=0, rounds=(3,)),
     PlannedTask(task_id="editor", kind="human", stage="editor", level=0),
@@ -170,6 +178,7 @@ def test_mapped_tasks_are_one_stage_and_rounds_not_run_none() -> None:
         for index, state in enumerate(("success", "failed", "success")):
             progress.update("l__1.verify.item", "running", index)
             progress.update("l__1.verify.item", state, index)
+        progress.update("l__1.verify.collect", "running")
         progress.update("l__2.draft", "running")
         progress.update("l__2.draft", "success")
         progress.update("l__1.verify.item", "skipped", 3)

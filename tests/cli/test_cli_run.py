@@ -179,3 +179,54 @@ def test_a_run_that_left_nothing_has_no_trace(shell: CommandLine) -> None:
     assert ran.code == 1
     assert "There are no records of the run 'no-such-run' of 'greeting'" in ran.err
     assert "Traceback" not in ran.err
+
+
+ROUNDS = """
+version: 1
+agents:
+  greeter: {type: python, callable: "greeters:greet", output: {text: string}}
+stages:
+  draft: {agent: greeter, input: {name: Ada, year: "{{ round }}"}}
+  check:
+    agent: greeter
+    for_each: "[1, 2, 3]"
+    input: {name: "{{ item }}", year: "{{ draft.text }}"}
+    routes: [{when: round == 2, to: next}, {back_to: draft, max_rounds: 3}]
+  pages:
+    for_each: "['a', 'b']"
+    input: {page: "{{ item }}"}
+    pipeline:
+      stages:
+        page: {agent: greeter, input: {name: "{{ inputs.page }}", year: "{{ inputs.page }}"}}
+      output: {text: "{{ page.text }}"}
+output: {n: "{{ check.total }}", pages: "{{ pages.succeeded }}"}
+"""
+
+
+def test_a_run_is_told_by_stages_and_rounds(shell: CommandLine) -> None:
+    (shell.folder / "rounds.yaml").write_text(ROUNDS)
+    ran = shell.call("run", "rounds.yaml", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.document["output"] == {"n": 3, "pages": 2}
+    rows = [(row["stage"], row["rounds"], row["kind"], row["items"]) for row in ran.document["stages"]]
+    assert sorted(rows, key=str) == [
+        ("check", [1], "agent", {"total": 3, "failed": 0}),
+        ("check", [2], "agent", {"total": 3, "failed": 0}),
+        ("draft", [1], "agent", None),
+        ("draft", [2], "agent", None),
+        ("pages", [], "pipeline", {"total": 2, "failed": 0}),
+        ("pages.page", [], "agent", {"total": 2, "failed": 0}),
+    ]
+    told = [line.partition("  ")[0] for line in ran.err.splitlines() if line.partition(":")[0] != "Starting Airflow …"]
+    assert sorted(told) == [
+        "check (round 1): 3 success",
+        "check (round 1): running",
+        "check (round 2): 3 success",
+        "check (round 2): running",
+        "draft (round 1): running",
+        "draft (round 1): success",
+        "draft (round 2): running",
+        "draft (round 2): success",
+        "pages.page: 2 success",
+        "pages.page: running",
+    ]
