@@ -99,7 +99,7 @@ def _unsure(planned: PlannedTask) -> list[str]:
     """The tasks whose states decide what is in the scope."""
     unsure = [task_id for name, ids in planned.reads.items() if _is_unsure(planned, name) for task_id in ids]
     decided = [pair for level in (*planned.feedback, planned.errors) for pair in level]
-    return [*unsure, *(_shown_by(planned, pair) for pair in decided)]
+    return [*unsure, *(_shown_by(planned, pair)[0] for pair in decided)]
 
 
 def _is_unsure(planned: PlannedTask, name: str) -> bool:
@@ -140,23 +140,24 @@ def _feedback(peers: Peers, states: Mapping[str, str | None]) -> dict[str, Any]:
 def _taken(peers: Peers, pairs: Iterable[tuple[str, str]], states: Mapping[str, str | None]) -> dict[str, Any] | None:
     """The last of some possible decisions that was really taken."""
     for pair in reversed(list(pairs)):
-        if states.get(_shown_by(peers.planned, pair)) != "success":
+        task_id, outcome = _shown_by(peers.planned, pair)
+        if states.get(task_id) != "success":
             continue
         decision = peers.decision(pair[1])
-        if decision is not None and (peers.planned.mapped is None or decision["outcome"] == pair[0]):
+        if decision is not None and outcome in (None, decision["outcome"]):
             return decision
     return None
 
 
-def _shown_by(planned: PlannedTask, pair: tuple[str, str]) -> str:
+def _shown_by(planned: PlannedTask, pair: tuple[str, str]) -> tuple[str, str | None]:
     """
-    The task whose success shows that a decision was taken: the arm.
+    The task whose success shows that a decision was taken, its arm.
 
-    In a mapped task group there are no arms, so that the decision itself has to be asked; the arm's place is taken by
-    the outcome.
+    In a mapped task group there are no arms, so that the decision itself has to be asked for its outcome, which has
+    the arm's place in the plan there.
     """
     arm, route = pair
-    return arm if planned.mapped is None else route
+    return (arm, None) if planned.mapped is None else (route, arm)
 
 
 def _asset_events(events: list[Any]) -> dict[str, list[dict[str, Any]]]:

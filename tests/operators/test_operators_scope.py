@@ -169,6 +169,12 @@ def test_in_a_mapped_group_the_decision_stands_for_the_arm() -> None:
     assert build_scope(context(ti), task).values["feedback"] == {"n": 1}
 
 
+def test_a_mapped_group_sees_the_decisions_of_a_loop_around_it() -> None:
+    ti = FakeTaskInstance({"qa__route": "success"}, {"qa__route": decision("again_draft", n=1)}, map_index=4)
+    task = planned("p.start", "start", mapped="p", rounds=(2,), feedback=((("again_draft", "qa__route"),),))
+    assert build_scope(context(ti), task).values["feedback"] == {"n": 1}
+
+
 def test_long_lists_of_tasks_do_not_go_into_a_url() -> None:
     ids = [f"t{number}" for number in range(MOST_NAMED + 1)]
     ti = FakeTaskInstance({**dict.fromkeys(ids, "success"), "other": "failed"})
