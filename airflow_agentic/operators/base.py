@@ -228,13 +228,18 @@ class PlannedOperator(BaseOperator):
             map_index=map_index(ti),
             try_number=ti.try_number,
             at=now(),
-            error={"type": type(error).__name__, "message": masked(str(error))},
+            error={**_kind(error), "type": type(error).__name__, "message": masked(str(error))},
             recovered=recovered,
         )
         try:
             self.write_record(record)
         except Exception:
             self.log.warning("The failure could not be recorded.", exc_info=True)
+
+
+def _kind(error: Exception) -> dict[str, str]:
+    """The language's word for a failure that has one of its own."""
+    return {"kind": error.kind} if hasattr(error, "kind") else {}
 
 
 def map_index(ti: Any) -> int:

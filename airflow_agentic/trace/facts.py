@@ -71,7 +71,7 @@ def error_of(record: Record | None) -> dict[str, str] | None:
         case AttemptRecord(error=dict(error)):
             return {"kind": str(error.get("kind")), "message": str(error.get("message"))}
         case FailureRecord(error=error):
-            return {"kind": error["type"], "message": error["message"]}
+            return {"kind": error.get("kind") or error["type"], "message": error["message"]}
         case _:
             return None
 
