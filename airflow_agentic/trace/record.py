@@ -220,7 +220,7 @@ class FailureRecord:
     """
     A task that failed outside of an attempt: an expression, a configuration, a merge short of parts.
 
-    :param error: ``type`` (of the exception, without its module), ``message``, and ``kind`` where the language has a word.
+    :param error: ``type`` (of the exception), ``message``, and ``kind`` where the language has a word for it.
     :param recovered: whether a fixed value stood in, so that the task succeeded nevertheless.
     """
 
