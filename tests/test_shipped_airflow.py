@@ -150,18 +150,26 @@ def test_verified_brief_asks_its_editor(airflow: AirflowEnv) -> None:
 
     straight = start("verified_brief", good, min_score=0.5)
     sources = start("verified_brief", stale, topic="retry backoff", library=[])
+    earlier = start("verified_brief", written("untrue.md", GONE), topic="backoff", max_failed=1)
     no_draft = start("verified_brief", nothing)
     drafts = start("impatient", good, topic="retry delay of penguins", min_score=1)
 
     [question] = wait_for_questions(airflow, "verified_brief", sources, timeout=_LONG)
     assert question["subject"] == "Publish the brief on retry backoff?"
-    assert "**1 of 2 sources don't hold:**\n\n- [1] from `.test/gone.md`: .test/gone.md can't be read" in question["body"]
+    assert (
+        "**1 of 2 sources don't hold:**\n\n- [1] from `.test/gone.md`: .test/gone.md can't be read" in question["body"]
+    )
     assert "# Retry backoff" in question["body"]
     answer(airflow, "verified_brief", sources, "ask_editor", "Publish", note="Take care.")
     [question] = wait_for_questions(airflow, "verified_brief", no_draft, timeout=_LONG)
     assert question["body"].startswith("**No new draft could be written:** ")
     assert "There is no claim to write a brief of.\n\nThere is no draft" in question["body"]
     answer(airflow, "verified_brief", no_draft, "ask_editor", "Publish", note="")
+
+    [question] = wait_for_questions(airflow, "verified_brief", earlier, timeout=_LONG)
+    assert question["body"].startswith("**No new draft could be written:** ")
+    assert "# Backoff" in question["body"]
+    answer(airflow, "verified_brief", earlier, "ask_editor", "Publish", note="")
 
     run = airflow.finish("verified_brief", straight, timeout=_LONG)
     assert output(run)["published"]
@@ -174,6 +182,10 @@ def test_verified_brief_asks_its_editor(airflow: AirflowEnv) -> None:
     text = (airflow.artifacts / "briefs" / "retry-backoff-verified.md").read_text()
     assert text.startswith("> Editor's note: Take care.\n\n# Retry backoff\n")
     assert "triples the retry delay [1, not verified]." in text
+    run = airflow.finish("verified_brief", earlier, timeout=_LONG)
+    assert run.tasks["research__1.draft__2.draft"] == "failed"
+    assert output(run)["text"].startswith("# Backoff\n")  # the first draft, since the second has nothing left to say
+    assert "[1, not verified]" in output(run)["text"]
     run = airflow.finish("verified_brief", no_draft, timeout=_LONG)
     assert not output(run)["published"]
     assert run.tasks["research__1.draft__1.draft"] == "failed"
