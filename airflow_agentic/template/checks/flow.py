@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
-from airflow_agentic.template.flow import MAX_EXECUTIONS
+from airflow_agentic.template.flow_problems import MAX_EXECUTIONS, problems_of
 from airflow_agentic.template.hints import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(checking: Checking) -> None:
         checking.report("AGT410", message, template.stages[cycle[0]].loc, key=True, hint=hint)
         return
     if checking.sound and any(stage.decides for stage in template.stages.values()):
-        for problem in template.flow.problems:
+        for problem in problems_of(template, template.flow):
             place = {"key": problem.loc[-1] not in ("back_to", "max_rounds"), "needle": problem.needle}
             checking.report(_CODES[problem.kind], problem.message, problem.loc, hint=problem.hint, **place)
     _check_optional(checking, template.optional_stages)
