@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.planning.configs import inputs_config
 from airflow_agentic.planning.joins import Start
+from airflow_agentic.planning.judging import ends_of
 from airflow_agentic.planning.plan import Plan, canonical_json
 from airflow_agentic.planning.sheet import Sheet
-from airflow_agentic.planning.unroll import FINISH, AgentBook, Scope, ends_of
+from airflow_agentic.planning.unroll import FINISH, AgentBook, Scope
 
 if TYPE_CHECKING:
     from airflow_agentic.template import models

@@ -17,7 +17,10 @@ from airflow_agentic.planning.configs import Configs, agent_config, inputs_confi
 from airflow_agentic.planning.entries import Entries, copes_with_failure
 from airflow_agentic.planning.instances import Instance, Instances, Place
 from airflow_agentic.planning.joins import Start
+from airflow_agentic.planning.judging import artifact_id, ends_of, judged, judged_task
+from airflow_agentic.planning.reading import Reading
 from airflow_agentic.planning.virtual import virtualize
+from airflow_agentic.planning.ways import arm_name, label, route_config, signatures
 from airflow_agentic.template import models
 from airflow_agentic.template.flow import Loop
 
@@ -26,14 +29,12 @@ if TYPE_CHECKING:
 
     from airflow_agentic.planning.entries import Entry
     from airflow_agentic.planning.plan import TriggerRule
+    from airflow_agentic.planning.reading import Reads
     from airflow_agentic.planning.sheet import Sheet
     from airflow_agentic.template.flow import Flow
-    from airflow_agentic.template.references import Reference
-    from airflow_agentic.template.template import Agent, Route, Stage, Template
+    from airflow_agentic.template.template import Agent, Stage, Template
 
 FINISH = "run__finish"
-_LABEL = 60
-_ARM_ID = 80
 
 
 @dataclass
@@ -82,6 +83,7 @@ class Scope:
         self._mapped = mapped
         self._prefix = prefix
         self._instances = Instances(self._flow)
+        self._reading = Reading(template, self._instances)
         self._entries = Entries(template, sheet, self._instances, root)
         self._configs = Configs(template, lambda name: agents.key(template.agents[name], path))
         self._fail_skips: list[tuple[Instance, list[str]]] = []
@@ -314,8 +316,8 @@ class Scope:
 
     def _decide(self, stage: Stage, instance: Instance, start: Start) -> Instance:
         place = instance.place
-        route = f"{place.prefix}{stage.name}__route"
-        routes = [self._route(stage, route_spec, place) for route_spec in stage.routes]
+        task_id = f"{place.prefix}{stage.name}__route"
+        routes = [route_config(self._flow, stage, route, place) for route in stage.routes]
         outcomes = {entry["outcome"] for entry in routes} or {"next"}
         errors = [recovery for recovery in stage.recoveries if recovery.to is not None]
         skips: list[str] = []
@@ -331,78 +333,32 @@ class Scope:
         }
         rule: TriggerRule = "one_done" if errors else "all_success"
         self._task(
-            route, stage, place, "route", Start((instance.result,), rule), config, ("routes",), own=instance.result
+            task_id, stage, place, "route", Start((instance.result,), rule), config, ("routes",), own=instance.result
         )
         made = {}
-        for names in self._signatures(stage):
-            made[names] = self._arm(stage, place, route, names)
+        for names in signatures(self._flow, stage):
+            made[names] = self._arm(stage, place, task_id, names)
             for outcome in self._flow.outcomes[stage.name]:
                 if outcome in names:
                     arms.setdefault(outcome, []).append(made[names])
         entered = None
         if errors and start.upstream and self._is_waited_for(stage.name):
-            task_id = f"{place.prefix}{stage.name}__entered"
-            entered = self._sheet.join(task_id, self._path + stage.name, start.upstream, start.trigger_rule)
-        decided = Instance(**{**vars(instance), "route": route, "arms": made, "entered": entered})
+            entered = f"{place.prefix}{stage.name}__entered"
+            self._sheet.join(entered, self._path + stage.name, start.upstream, start.trigger_rule)
+        decided = Instance(**{**vars(instance), "route": task_id, "arms": made, "entered": entered})
         if "fail" in outcomes:
-            arms["fail"] = [self._fail(stage, place, route)]
+            arms["fail"] = [self._fail(stage, place, task_id)]
             self._fail_skips.append((decided, skips))
         return decided
 
-    def _route(self, stage: Stage, route: Route, place: Place) -> dict[str, Any]:
-        """One of the routes as it is in this round: in the last one, there is no way back."""
-        again = False
-        if route.back_to is not None:
-            loop = next(each for each in self._flow.loops if each.source == stage.name and each.target == route.back_to)
-            again = (place.round_of(loop) or 1) < loop.max_rounds
-        outcome = f"again_{route.back_to}" if again else self._flow.outcome_of(stage, route.to).name
-        to = f"back to {route.back_to}" if again else ", ".join(route.to)
-        return {
-            "when": route.when,
-            "outcome": outcome,
-            "with": route.with_ if again else {},
-            "back_to": route.back_to,
-            "shown": f"{to} (rounds are used up)" if route.back_to is not None and not again else to,
-        }
-
-    def _signatures(self, stage: Stage) -> list[frozenset[str]]:
-        """The sets of outcomes that somebody has to know of, one arm each, in a fixed order."""
-        flow, name = self._flow, stage.name
-        outcomes = list(flow.outcomes[name])
-        found = [frozenset((outcome,)) for outcome in outcomes if outcome.startswith(("again_", "error_to_"))]
-        for reader in flow.dependents[name]:
-            depends = flow.found[reader]
-            if name in depends.required:
-                found.append(flow.alive_after_success(name, reader))
-            found.append(flow.alive(name, reader))
-        found += [flow.naming(name, target) for target in flow.nodes if name in flow.found[target].named_by]
-        # Somebody has to wait for the decision, even if it leads nowhere.
-        unique = list(dict.fromkeys(found)) or [frozenset()]
-        return sorted(unique, key=lambda names: [outcome not in names for outcome in outcomes])
-
     def _arm(self, stage: Stage, place: Place, route: str, names: frozenset[str]) -> str:
         ordered = [outcome for outcome in self._flow.outcomes[stage.name] if outcome in names]
-        shown = "_or_".join(ordered) or "never"
-        if len(shown) > _ARM_ID:
-            shown = f"arm{self._signatures(stage).index(names) + 1}"
-        labels = {route: label} if (label := self._label(stage, ordered)) else None
-        task_id = f"{place.prefix}{stage.name}__{shown}"
+        labels = {route: text} if (text := label(self._flow, stage, ordered)) else None
+        task_id = f"{place.prefix}{stage.name}__{arm_name(self._flow, stage, names)}"
         # The outcomes are for those who can't see the arm's state: see `virtual`.
         return self._sheet.join(
             task_id, self._path + stage.name, (route,), "all_success", labels, route=route, outcomes=ordered
         )
-
-    def _label(self, stage: Stage, outcomes: list[str]) -> str:
-        """The conditions that lead to an arm."""
-        shown: dict[str, None] = {}
-        for route in stage.routes:
-            names = {self._flow.outcome_of(stage, route.to).name, f"again_{route.back_to}"}
-            if names & set(outcomes):
-                shown[route.when or "otherwise"] = None
-        if any(outcome.startswith("error_to_") for outcome in outcomes):
-            shown["failed"] = None
-        text = " / ".join(shown) or ("succeeded" if outcomes else "")
-        return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
 
     def _fail(self, stage: Stage, place: Place, route: str) -> str:
         task_id = f"{place.prefix}{stage.name}__fail"
@@ -432,7 +388,7 @@ class Scope:
         for name in waiting:
             skips += [other.entry for other in self._instances.of(name, place)]
             if name not in self._template.stages and self._root is None:
-                skips.append(self._artifact_id(name))
+                skips.append(artifact_id(self._template, name))
         return list(dict.fromkeys(skips))
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
@@ -455,7 +411,7 @@ class Scope:
             reference for part in parts for reference in self._template.part_reads.get(stage.name, {}).get(part, ())
         ]
         names = {reference.name for reference in found}
-        reads, guarded = self._reads(names, stage, place)
+        reads, guarded = self._reading.of_stage(names, stage, place)
         if own is not None and stage.name in names:
             reads[stage.name] = (own,)
             guarded += (stage.name,) if stage.error_targets else ()
@@ -469,8 +425,8 @@ class Scope:
             inputs=self._root,
             reads=reads,
             guarded=guarded,
-            feedback=self._feedback(place) if "feedback" in names else (),
-            errors=self._errors(stage.name, place) if "error" in names else (),
+            feedback=self._reading.feedback(place) if "feedback" in names else (),
+            errors=self._reading.errors(stage.name, place) if "error" in names else (),
             config=config,
             **more,
         )
@@ -478,105 +434,24 @@ class Scope:
     def _numbers(self, place: Place) -> tuple[int, ...]:
         return (*self._rounds, *(number for _, number in place.rounds))
 
-    def _reads(self, names: set[str], stage: Stage, place: Place) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
-        merged = stage.spec.merge.from_ if isinstance(stage.spec, models.MergeStage) else ()
-        required = self._flow.found[stage.name].required
-        read = [name for name in self._template.stages if name != stage.name and (name in names or name in merged)]
-        reads = {name: tuple(other.result for other in self._instances.of(name, place)) for name in read}
-        unsure = (
-            self._template.stages if copes_with_failure(self._template, stage.name) else self._template.optional_stages
-        )
-        return reads, tuple(name for name in read if name not in required and (name in unsure or len(reads[name]) > 1))
-
-    def _feedback(self, place: Place) -> tuple[tuple[tuple[str, str], ...], ...]:
-        """For each loop in a later round, the decisions that may have begun it."""
-        levels = []
-        for depth, (loop, number) in enumerate(place.rounds):
-            if number > 1:
-                before = Place("", (*place.rounds[:depth], (loop, number - 1)))
-                outcome = frozenset((f"again_{loop.target}",))
-                instances = [i for i in self._instances.of(loop.source, before) if i.route is not None]
-                levels.append(tuple((i.arms[outcome], i.route or "") for i in instances))
-        return tuple(levels)
-
-    def _errors(self, name: str, place: Place) -> tuple[tuple[str, str], ...]:
-        """The failures that may have led to a stage."""
-        found = []
-        for stage in self._template.stages.values():
-            for target in dict.fromkeys(stage.error_targets):
-                if name == target or name in self._flow.descendants(target):
-                    outcome = frozenset((f"error_to_{target}",))
-                    instances = self._instances.of(stage.name, place)
-                    found += [(i.arms[outcome], i.route) for i in instances if i.route is not None]
-        return tuple(found)
-
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def _artifact_id(self, owner: str) -> str:
-        index = owner.partition(".")[2]
-        return f"artifact__{index}" if isinstance(self._template.spec.artifact, list) else "artifact"
-
     def _artifact(self, owner: str, place: Place) -> None:
-        task_id = self._artifact_id(owner)
+        task_id = artifact_id(self._template, owner)
         entry = self._entries.of(owner, place, task_id)
-        reads, guarded = self.read_at_end(owner)
+        reads, guarded = self._reading.at_end(owner, Place(self._prefix))
         artifact = self._template.artifacts[int(owner.partition(".")[2])]
         self._sheet.task(
             task_id, "artifact", task_id, entry.start, reads=reads, guarded=guarded, config=artifact.model_dump()
         )
         self.artifacts.append(task_id)
 
-    def read_at_end(self, owner: str) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    def read_at_end(self, owner: str) -> Reads:
         """What ``output`` or an artifact reads: of every stage the last execution, if there is one."""
-        names = {reference.name for reference in self._template.reads.get(owner, ())}
-        read = [name for name in self._template.stages if name in names]
-        everywhere = Place(self._prefix)
-        reads = {name: tuple(other.result for other in self._instances.of(name, everywhere)) for name in read}
-        # The output is made whatever has failed.
-        unsure = self._template.stages if owner == "output" else self._template.optional_stages
-        return reads, tuple(name for name in read if name in unsure or len(reads[name]) > 1)
+        return self._reading.at_end(owner, Place(self._prefix))
 
     def judged(self, end: str) -> list[dict[str, Any]]:
         """What the run, or the inner pipeline, answers for; ``end``: the task that makes the output."""
-        entries = []
-        for instance in self._instances.all():
-            stage = self._template.stages[instance.stage]
-            entries.append(
-                {
-                    "task": instance.result,
-                    "stage": self._path + instance.stage,
-                    "tasks": list(instance.tasks),
-                    "route": instance.route if stage.error_targets else None,
-                    "readers": self._readers(instance, end),
-                }
-            )
-            if instance.route is not None:
-                entries.append({**_judged(instance.route, self._path + instance.stage), "after": instance.decided})
-        entries += [_judged(task_id, stage) for task_id, stage in self._fails]
-        return entries + [_judged(task_id, task_id) for task_id in self.artifacts]
-
-    def _readers(self, instance: Instance, end: str) -> dict[str, str]:
-        readers = {}
-        for name in self._flow.dependents[instance.stage]:
-            copes = instance.stage in self._flow.found[name].parts and copes_with_failure(self._template, name)
-            if name in self._template.stages:
-                tasks = [other.result for other in self._instances.of(name, instance.place)]
-            else:
-                tasks = [self._artifact_id(name)]
-            readers.update(dict.fromkeys(tasks, "merge" if copes else "stage"))
-        if instance.stage in _required(self._template.reads.get("output", ())):
-            readers[end] = "stage"
-        return readers
-
-
-def _required(references: Iterable[Reference]) -> set[str]:
-    return {reference.name for reference in references if not reference.guarded}
-
-
-def ends_of(judged: list[dict[str, Any]]) -> tuple[str, ...]:
-    """What is done when everything that is judged is: no task may be directly after a route but its arms."""
-    return tuple(entry.get("after", entry["task"]) for entry in judged)
-
-
-def _judged(task_id: str, stage: str) -> dict[str, Any]:
-    return {"task": task_id, "stage": stage, "tasks": [task_id], "route": None, "readers": {}}
+        entries = judged(self._template, self._instances, self._path, end)
+        entries += [judged_task(task_id, stage) for task_id, stage in self._fails]
+        return entries + [judged_task(task_id, task_id) for task_id in self.artifacts]
