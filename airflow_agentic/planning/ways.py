@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_agentic.template.template import Route, Stage
 
 #: Characters of a label at an edge, and of what an arm's id says beside its stage's name.
-_LABEL = 60
+_LABEL = 40
 _ARM_ID = 80
 
 

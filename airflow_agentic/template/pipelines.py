@@ -123,7 +123,7 @@ def _of_file(scope: Scope, name: str, loc: Loc) -> Template | None:
 
 def _find(scope: Scope, name: str, loc: Loc) -> Path | None:
     folder = scope.path.parent
-    if not re.match(models.DAG_ID, name):
+    if not re.match(models.DAG_ID, name) or name.startswith("."):
         hint = "write the name of a template in this folder, without a path and without .yaml"
         scope.reader.error("AGT470", f"'{name}' is no template's name", loc, hint)
         return None
@@ -143,8 +143,9 @@ def _find(scope: Scope, name: str, loc: Loc) -> Path | None:
 
 
 def _templates(folder: Path) -> list[Path]:
+    """The files beside; hidden ones are no templates, and nobody would notice their edits."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+        return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
     except OSError:
         return []
 
