@@ -20,19 +20,16 @@ _ARM_ID = 80
 
 def route_config(flow: Flow, stage: Stage, route: Route, place: Place) -> dict[str, Any]:
     """One of the routes as it is in this round: in the last one, there is no way back."""
-    again = False
+    outcome, shown, with_ = flow.outcome_of(stage, route.to).name, ", ".join(route.to), {}
     if route.back_to is not None:
         loop = next(each for each in flow.loops if each.source == stage.name and each.target == route.back_to)
-        again = (place.round_of(loop) or 1) < loop.max_rounds
-    outcome = f"again_{route.back_to}" if again else flow.outcome_of(stage, route.to).name
-    to = f"back to {route.back_to}" if again else ", ".join(route.to)
-    return {
-        "when": route.when,
-        "outcome": outcome,
-        "with": route.with_ if again else {},
-        "back_to": route.back_to,
-        "shown": f"{to} (rounds are used up)" if route.back_to is not None and not again else to,
-    }
+        number = place.round_of(loop) or 1
+        if number < loop.max_rounds:
+            outcome, with_ = f"again_{route.back_to}", route.with_
+            shown = f"back to {route.back_to} for round {number + 1} of {loop.max_rounds}"
+        else:
+            shown += " (rounds are used up)"
+    return {"when": route.when, "outcome": outcome, "with": with_, "back_to": route.back_to, "shown": shown}
 
 
 def signatures(flow: Flow, stage: Stage) -> list[frozenset[str]]:
