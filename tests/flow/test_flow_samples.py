@@ -92,7 +92,7 @@ def sample(folder: Path) -> list[dict[str, Any]]:
     @settings(
         max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
     )
-    @given(templates(people=False, largest=5))
+    @given(templates(people=False, largest=4))
     def draw(spec: dict[str, Any]) -> None:
         if len(found) == SAMPLE:
             return

@@ -137,6 +137,8 @@ def observed(plan: Plan, run: EndedRun, artifacts: Path, store: TraceStore) -> S
                 seen.artifacts.append((artifacts / uri.rpartition("/")[2]).read_text())
             elif state == "success":
                 seen.outputs[key] = _plain(run.xcom(task_id, map_index=index))
+        if task.kind == "items" and state == "failed":
+            seen.states[key] = "failed"
         if task.kind == "route" and state == "success":
             decision = run.xcom(task_id, "agentic_decision", index)
             seen.decisions[key] = (decision["route"], decision["with"])

@@ -25,6 +25,7 @@ class Edges:
     What a stage or an artifact depends on, each stage in one of the first three at most.
 
     :param named_by: the stages whose decisions may choose it.
+    :param rescues: those of them that choose it only when they fail.
     :param require: of a merge.
     """
 
@@ -32,6 +33,7 @@ class Edges:
     waiting: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     named_by: tuple[str, ...] = ()
+    rescues: tuple[str, ...] = ()
     require: int | None = None
 
     @property
@@ -41,8 +43,8 @@ class Edges:
 
     @property
     def stopping(self) -> tuple[str, ...]:
-        """Those without which it doesn't run when they fail: all but the parts of a merge with ``require``."""
-        return (*self.required, *self.waiting, *self.named_by, *(() if self.require else self.parts))
+        """Those whose failure keeps it from running: all but parts of a merge with ``require``, and what names it."""
+        return (*self.required, *self.waiting, *(() if self.require else self.parts))
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ class Graph:
         parts = set(merge.get("from", ())) - required
         waiting = ({reference.name for reference in reads} | set(listed(spec.get("after")))) - required - parts
         named_by = {other for other in self.stages if name in self.named(other)}
-        return Edges(*(tuple(sorted(each)) for each in (required, waiting, parts, named_by)), merge.get("require"))
+        rescues = {other for other in named_by if name not in routed_to(self.stages[other])}
+        found = (tuple(sorted(each)) for each in (required, waiting, parts, named_by, rescues))
+        return Edges(*found, merge.get("require"))
 
     def merged(self, name: str) -> list[str]:
         """The parts of a merge, also those that it requires; none of anything else."""
@@ -175,8 +179,12 @@ class Graph:
 
 def named(spec: dict[str, Any]) -> set[str]:
     """The stages that a stage's decisions may choose by name."""
+    return routed_to(spec) | {entry["to"] for entry in listed(spec.get("on_error")) if "to" in entry}
+
+
+def routed_to(spec: dict[str, Any]) -> set[str]:
+    """The stages that a stage's routes name."""
     targets = [listed(route.get("to", route.get("exhausted", "fail"))) for route in spec.get("routes", ())]
-    targets += [[entry["to"]] for entry in listed(spec.get("on_error")) if "to" in entry]
     return {target for some in targets for target in some if target not in SPECIAL}
 
 

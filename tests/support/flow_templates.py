@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from hypothesis import strategies as st
-from support.flow_graph import SPECIAL, Graph, listed, named
+from support.flow_graph import SPECIAL, Graph, listed, named, routed_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +62,11 @@ class Draft:
 
     def there_for(self, name: str) -> set[str]:
         """The stages that a new one may require: any, or what has run whenever one of those that name it has."""
-        naming = [other for other, spec in self.stages.items() if name in named(spec)]
-        return set(self.stages).intersection(*(self.surely[other] for other in naming))
+        there = set(self.stages)
+        for other, spec in self.stages.items():
+            if name in named(spec):
+                there &= set(self.surely[other] if name in routed_to(spec) else self.surely[other][1:])
+        return there
 
 
 def read(form: str, name: str, *, how: str = "input", guarded: bool = False) -> str:

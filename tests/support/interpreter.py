@@ -17,7 +17,7 @@ from support.flow_stages import StageError, work
 from airflow_agentic.template.expressions import ExpressionError, is_true, render, render_string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 #: The current round of each loop around a stage, the outermost first.
 Rounds = dict[Loop, int]
@@ -190,7 +190,7 @@ class Interpreter:
         if not all(self._carries(other, name, at) or self._is_failing(other, at) for other in edges.required):
             return False
         if edges.named_by:
-            return self._is_chosen(name, at) or self._any_fails(edges.named_by, at)
+            return self._is_chosen(name, at) or self._is_stopped_by_naming(name, at)
         ways = (*edges.waiting, *edges.parts)
         if edges.required or not ways:
             return True
@@ -220,16 +220,21 @@ class Interpreter:
 
     def _is_stopped(self, name: str, at: Rounds) -> bool:
         """Has something failed without which this stage doesn't run?"""
+        failing = any(self._is_failing(other, at) for other in self.graph.edges[name].stopping)
+        return failing or self._is_stopped_by_naming(name, at)
+
+    def _is_stopped_by_naming(self, name: str, at: Rounds) -> bool:
+        """Has something failed that might have named it? What names it only on error does so only if it ran."""
         edges = self.graph.edges[name]
-        return self._any_fails(edges.stopping, at)
+        return any(
+            self._is_failing(other, at, ("failed",) if other in edges.rescues else ("failed", "blocked"))
+            for other in edges.named_by
+        )
 
-    def _any_fails(self, names: Iterable[str], at: Rounds) -> bool:
-        return any(self._is_failing(other, at) for other in names)
-
-    def _is_failing(self, other: str, at: Rounds) -> bool:
+    def _is_failing(self, other: str, at: Rounds, states: Collection[str] = ("failed", "blocked")) -> bool:
         """A stage, or something in a loop around it that isn't around here."""
         around = [each for stage in self._left_loop(other, at) for each in self._seen(stage, at)]
-        return any(each.failing for each in self._seen(other, at)) or any(
+        return any(each.failing and each.state in states for each in self._seen(other, at)) or any(
             each.failing and not self._handled(each) for each in around
         )
 
@@ -247,7 +252,8 @@ class Interpreter:
         name = failed.path.rpartition(".")[2]
         readers = {other: edges for other, edges in self.graph.edges.items() if name in edges.all}
         return bool(readers) and all(
-            name not in edges.stopping and self._ran(other, failed.at) for other, edges in readers.items()
+            name not in (*edges.stopping, *edges.named_by) and self._ran(other, failed.at)
+            for other, edges in readers.items()
         )
 
     # -- what a stage does ---------------------------------------------------------------------------------------------
