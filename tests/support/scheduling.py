@@ -99,6 +99,8 @@ class _Driver:
         self._chance = chance
         self._answer = answer
         self._memory = RunMemory()
+        #: whether it matters what else is at work
+        self._limited = any(task.max_active_tis_per_dagrun for task in dag.tasks)
         #: task instances at work, and how each will end
         self._working: dict[Any, BaseModel] = {}
         self._order: list[tuple[str, int]] = []
@@ -139,7 +141,7 @@ class _Driver:
                 changed = self._start(chosen, run)
             if changed and self._chance.random() > haste:
                 break
-            if changed:
+            if changed or self._limited:
                 scheduled = self._scheduled(run)  # what was skipped is no longer scheduled
         return done
 
