@@ -258,9 +258,9 @@ class Flow:
         return frozenset(name for name in optional if name in self._template.stages)
 
     def ways(self, name: str) -> tuple[str, ...]:
-        """The stages through which the flow may reach one that requires nothing."""
+        """The stages through which the flow may reach one that requires nothing and that no decision names."""
         depends = self.found[name]
-        return () if depends.required else (*depends.waiting, *depends.parts)
+        return () if depends.required or depends.named_by else (*depends.waiting, *depends.parts)
 
     def _may_block(self, other: str, name: str, doubtful: Collection[str]) -> bool:
         if other in doubtful:

@@ -143,7 +143,8 @@ class _Search:
         impossible: set[str] = set()
         for name in self._flow.nodes:
             depends = self._flow.found[name]
-            if impossible.intersection((*depends.required, *self._flow.ways(name))):
+            ways = self._flow.ways(name)
+            if impossible.intersection(depends.required) or (ways and impossible.issuperset(ways)):
                 impossible.add(name)
                 possible[name] = {}
                 continue
@@ -153,8 +154,9 @@ class _Search:
             }
             combined = self._combined(name, edges, possible)
             problem = self._unreachable(name, edges) or self._exclusive(name, edges) or self._closed_off(name, combined)
-            possible[name] = combined if problem is None else {}
-            if problem is not None:
+            if problem is None:
+                possible[name] = combined
+            else:
                 impossible.add(name)
                 yield problem
 
@@ -198,12 +200,17 @@ class _Search:
     ) -> dict[str, frozenset[str]]:
         """Under which outcomes a stage may run."""
         combined = _intersection(list(edges.values()))
-        ways = [self._allowed(other, name, possible, self._flow.alive(other, name)) for other in self._flow.ways(name)]
+        ways = [
+            self._allowed(other, name, possible, self._flow.alive(other, name))
+            for other in self._flow.ways(name)
+            if other in possible
+        ]
         if ways:
             combined = _intersection([combined, _union(ways)])
         chosen = [
             self._allowed(other, name, possible, self._flow.naming(other, name))
             for other in self._flow.found[name].named_by
+            if other in possible
         ]
         return _intersection([combined, _union(chosen)]) if chosen else combined
 

@@ -278,3 +278,23 @@ def test_every_stage_can_be_reached():
     ]
     stages = "a: {agent: tool, on_error: {to: b}}\nb: {agent: tool, needs: a}"
     assert len(problems(stages)) == 1
+
+
+def test_a_named_stage_may_wait_for_what_runs_under_another_outcome():
+    flow_of(
+        """
+        s0: {agent: tool, routes: [{when: inputs.go, to: s2}, {to: next}], on_error: [{to: s1}]}
+        s1: {agent: tool}
+        s2: {agent: tool, input: {x: "{{ s1 | default(0) }}"}}
+        """
+    )
+
+
+def test_a_stage_is_reached_by_one_way_although_another_is_closed():
+    stages = """
+    a: {agent: tool, routes: [{to: x}]}
+    x: {agent: tool}
+    closed: {agent: tool, needs: a}
+    b: {agent: tool, after: [closed, x]}
+    """
+    assert problems(stages) == ["no route of 'a' leads to 'closed', which depends on it"]
