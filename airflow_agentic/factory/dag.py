@@ -155,6 +155,11 @@ def _route(plan: Plan, planned: PlannedTask, tasks: Tasks) -> Operator:
     return task
 
 
+def _result(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
+    operator: Operator = _class("result").of(planned, plan.digest, tasks=plan.tasks)
+    return operator
+
+
 def _finish(plan: Plan, planned: PlannedTask, _tasks: Tasks) -> Operator:
     operator: Operator = _class("finish").of(planned, plan.digest, tasks=plan.tasks, source=plan.source)
     return operator
@@ -167,5 +172,6 @@ _OPERATORS: dict[str, Callable[[Plan, PlannedTask, Tasks], Operator]] = {
     "human": _human,
     "start": _start,
     "route": _route,
+    "result": _result,
     "finish": _finish,
 }

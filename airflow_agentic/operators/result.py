@@ -16,7 +16,8 @@ from airflow_agentic.errors import AgenticError, NotRunError
 from airflow_agentic.operators.base import PlannedOperator, map_index
 from airflow_agentic.operators.finish import causes_of
 from airflow_agentic.operators.peers import Peers
-from airflow_agentic.operators.scope import build_scope, run_info
+from airflow_agentic.operators.scope import build_scope
+from airflow_agentic.operators.start import entry_of
 from airflow_agentic.operators.verdict import failure_message, unhandled
 from airflow_agentic.operators.xcom import push_output, push_provenance
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
+
+    from airflow_agentic.planning.plan import PlannedTask
 
 
 class PipelineFailedError(AgenticError):
@@ -34,6 +37,10 @@ class ResultOperator(PlannedOperator):
     """A task that ends an inner pipeline, and makes its output."""
 
     ui_color = "#e8e8e8"
+    shallow_copy_attrs = ("planned", "tasks")
+
+    #: all tasks of the plan
+    tasks: tuple[PlannedTask, ...]
 
     def work(self, context: Context) -> None:
         """Judge the pipeline and push its output; or fail, or let a value stand in."""
@@ -44,11 +51,17 @@ class ResultOperator(PlannedOperator):
             self._check_failures(context, states)
             output = self._output(context, states)
         except AgenticError as error:
-            # the stage's own texts; what is read inside is another scope
-            output = self.stand_in(context, error, {"run": run_info(context).as_scope()})
+            if not self.planned.config["recover"]:
+                raise
+            output = self.stand_in(context, error, self._outer_values(context))
             where["recovered"] = "value"
         push_provenance(context["ti"], attempt=None, record=None, model=None, agent=None, **where)
         push_output(context["ti"], output)
+
+    def _outer_values(self, context: Context) -> dict[str, Any]:
+        """What the stage's own texts read: where the pipeline begins, not inside of it."""
+        start = next(task for task in self.tasks if task.task_id == self.planned.inputs)
+        return {**build_scope(context, start).values, **entry_of(context["ti"], start)}
 
     def _states(self, context: Context) -> dict[str, str | None]:
         """Of everything that the pipeline is judged by, or that its output reads."""

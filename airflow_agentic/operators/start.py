@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_agentic.planning.plan import PlannedTask
+
 
 class StartOperator(PlannedOperator):
     """A task that begins an inner pipeline."""
@@ -41,7 +43,7 @@ class StartOperator(PlannedOperator):
 
         self._wait_for_turn(context)
         scope = build_scope(context, self.planned)
-        values = {**scope.values, **self._entry(context["ti"])}
+        values = {**scope.values, **entry_of(context["ti"], self.planned)}
         self.check_when(scope)
         given = {}
         for key, value in self.planned.config["input"].items():
@@ -51,14 +53,6 @@ class StartOperator(PlannedOperator):
         where = {"round": self.planned.round} if self.planned.rounds else {}
         push_provenance(context["ti"], attempt=None, record=None, model=None, agent=None, **where)
         push_output(context["ti"], inputs)
-
-    def _entry(self, ti: Any) -> dict[str, Any]:
-        """``item`` and ``index`` of a pipeline that is repeated for a list."""
-        items = self.planned.config["items"]
-        if items is None:
-            return {}
-        entry: dict[str, Any] = unwrapped(pull_output(ti, items)[ti.map_index])
-        return entry
 
     def _wait_for_turn(self, context: Context) -> None:
         own, ti = self.planned.config, context["ti"]
@@ -70,6 +64,15 @@ class StartOperator(PlannedOperator):
         wait = seconds_to_wait(states, self.task_id, map_index(ti), _elapsed(context))
         self.log.info("%d pipelines are at work; asking again in %.0f s.", own["max_parallel"], wait)
         raise AirflowRescheduleException(datetime.now(tz=UTC) + timedelta(seconds=wait))  # type: ignore[no-untyped-call]
+
+
+def entry_of(ti: Any, start: PlannedTask) -> dict[str, Any]:
+    """``item`` and ``index`` of a pipeline that is repeated for a list; nothing for any other."""
+    items = start.config["items"]
+    if items is None:
+        return {}
+    entry: dict[str, Any] = unwrapped(pull_output(ti, items)[ti.map_index])
+    return entry
 
 
 def checked_inputs(stage: str, declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -274,7 +274,8 @@ class Scope:
             "items": items,
             "result": result,
         }
-        parts = ("input",) if items is not None else ("input", "when")
+        # What a value of `on_error` reads is read where the pipeline begins: inside, names mean something else.
+        parts = ("input", "on_error") if items is not None else ("input", "on_error", "when")
         mapped = self._mapped if items is None else prefix.removesuffix(".")
         self._task(begin, stage, place, "start", start, config, parts, mapped=mapped, doc=stage.spec.description)
         scope = Scope(

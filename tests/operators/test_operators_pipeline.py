@@ -174,7 +174,10 @@ def result(*entries: dict[str, Any], **more: Any) -> ResultOperator:
         config={**config, **more.pop("config", {})},
         **more,
     )
-    operator: ResultOperator = ResultOperator.of(own, "d")
+    begin = planned(
+        "p.start", "start", reads={"outer": ("outer",)}, config={"items": "list"} if own.mapped else {"items": None}
+    )
+    operator: ResultOperator = ResultOperator.of(own, "d", tasks=(begin, own))
     return operator
 
 
@@ -216,13 +219,29 @@ def test_a_failure_inside_that_nobody_handled_fails_the_stage(trace: TraceStore)
 
 def test_a_value_may_stand_in_for_the_pipeline(trace: TraceStore) -> None:
     recover = [{"kinds": ["timeout"], "value": 1}, {"kinds": ["failed"], "value": {"answer": "none"}}]
-    ti = FakeTaskInstance(dict(FAILED), STARTED)
+    ti = FakeTaskInstance({**FAILED, "outer": "success"}, STARTED)
     own = result(judged("p.x1"), config={"recover": recover})
     own.execute(context(ti))
     assert (ti.pushed["return_value"], ti.pushed["agentic"]["recovered"]) == ({"answer": "none"}, "value")
     [record] = trace.records(own.dag_id, "r").values()
     assert isinstance(record, FailureRecord)
     assert record.recovered
+
+
+def test_the_value_reads_what_the_stage_reads_not_what_is_inside() -> None:
+    recover = [{"kinds": [], "value": {"answer": "{{ outer }} {{ x | default('-') }} {{ inputs.n | default('-') }}"}}]
+    ti = FakeTaskInstance({**FAILED, "outer": "success"}, {**STARTED, "outer": {"return_value": "from outside"}})
+    result(judged("p.x1"), config={"recover": recover}).execute(context(ti))
+    assert ti.pushed["return_value"] == {"answer": "from outside - -"}
+
+
+def test_the_value_for_an_item_reads_the_item() -> None:
+    recover = [{"kinds": [], "value": {"answer": "{{ item }}"}}]
+    items = {"list": {"return_value": [{"index": 0, "item": "a"}, {"index": 1, "item": "b"}]}}
+    states: dict[Any, Any] = {("p.start", 1): "success", ("p.x1", 1): "failed", "list": "success", "outer": "success"}
+    ti = FakeTaskInstance(states, {**items, ("p.start", 1): {"return_value": {}}}, map_index=1)
+    result(judged("p.x1"), config={"recover": recover}, mapped="p").execute(context(ti))
+    assert ti.pushed["return_value"] == {"answer": "b"}
 
 
 def test_a_failure_that_was_routed_inside_is_none() -> None:
