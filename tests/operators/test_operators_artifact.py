@@ -154,3 +154,26 @@ artifact:
   - {{path: b.txt, content: "{{{{ one }}}}"}}
 """)
     assert ran.output() == {"uris": [f"file://{tmp_path}/artifacts/{name}.txt" for name in "ab"]}
+
+
+def test_provenance_tells_rounds_and_items(run_template: RunTemplate) -> None:
+    ran = run_template(f"""
+stages:
+  draft: {{agent: {ECHO}, input: {{value: "draft {{{{ round }}}}"}}}}
+  qa:
+    agent: {ECHO}
+    input: {{value: "{{{{ draft }}}}"}}
+    routes: [{{when: round == 2, to: next}}, {{back_to: draft, max_rounds: 3}}]
+  each: {{agent: {ECHO}, after: qa, for_each: "['a', 'b']", input: {{value: "{{{{ item }}}}"}}}}
+artifact: {{path: out.md, content: "{{{{ draft }}}} {{{{ each.outputs }}}}"}}
+""")
+    [record] = ran.records(ArtifactRecord)
+    draft, each = (passage.sources[0] for passage in record.passages)
+    attempts = {attempt.round: attempt for attempt in ran.attempts("draft")}
+    assert (draft["task_id"], draft["round"], draft["attempt"]) == ("draft__2.draft", 2, 1)
+    assert attempts[2].output == "draft 2"
+    assert (each["name"], each["path"]) == ("each", ["outputs"])
+    [(task_id, items)] = record.items.items()
+    assert task_id == each["task_id"]
+    assert [(item["index"], item["attempt"]) for item in items] == [(0, 1), (1, 1)]
+    assert all("/attempts/" in item["record"] for item in items)
