@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHARDS = 8
 CASES = 40
 #: Of the templates drawn.
-MOST_REFUSED = 0.35
+MOST_REFUSED = 0.3
 
 
 def agree(folder: Path, number: int, cases: int) -> None:
