@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 #: Names and keys from the root; ``*`` is any item of a list.
 Path = tuple[str, ...]
 _NOTHING: frozenset[Path] = frozenset()
+#: Stands among what conditions have shown, before a name that isn't there, where a text reads something else instead.
+_INSTEAD = ""
+#: Names that are always there, or that no stage stands for.
+_NO_STAGES = frozenset(
+    ("inputs", "run", "input", "output", "item", "index", "round", "feedback", "error", "artifact", "loop")
+)
 
 #: What Python can compile: it nests 200 parentheses and 20 loops, and one value of ours is up to three parentheses.
 MAX_DEPTH = 60
@@ -47,6 +53,7 @@ class Reference:
     :param optional: the text copes with the absence of this very path.
     :param known: the paths that the surrounding conditions have shown to be there.
     :param line: in the text, from 1.
+    :param instead: the text copes with the absence of the name only while another one is there: ``a | default(b)``.
     """
 
     path: Path
@@ -54,6 +61,7 @@ class Reference:
     optional: bool
     known: frozenset[Path]
     line: int
+    instead: bool = False
 
     @property
     def name(self) -> str:
@@ -223,14 +231,23 @@ def _record(walk: _Walk, path: Path, line: int, *, strict: bool, known: frozense
     if len(path) > MAX_DEPTH:
         raise _too_deep(nodes.Name("", "load", lineno=line))
     shown = frozenset(fact for fact in known if fact[0] == path[0]) if known else known
-    walk.references.append(Reference(path, not strict or bool(shown), not strict, shown, line))
+    copes = not strict or bool(shown)
+    instead = not copes and any(fact[0] == _INSTEAD and fact[1] != path[0] for fact in known)
+    walk.references.append(Reference(path, copes or instead, not strict, shown, line, instead))
 
 
-def _visit_filter(walk: _Walk, node: nodes.Filter, _strict: bool, known: frozenset[Path]) -> None:
+def _visit_filter(walk: _Walk, node: nodes.Filter, strict: bool, known: frozenset[Path]) -> None:
     from airflow_agentic.template.expressions import ENVIRONMENT
 
     _check_named(walk, node, "filter", ENVIRONMENT.filters)
-    _visit_asking(walk, node, _DEFAULT_FILTERS, known)
+    if node.name not in _DEFAULT_FILTERS:
+        _visit_asking(walk, node, (), known)
+        return
+    # What stands in for a value is used like the value itself would be, and only where that one is missing.
+    instead = known | _instead_of(walk, node.node)
+    for child in node.iter_child_nodes():
+        is_asked = child is node.node
+        _visit(walk, child, strict=strict and not is_asked, known=known if is_asked else instead)
 
 
 def _visit_test(walk: _Walk, node: nodes.Test, _strict: bool, known: frozenset[Path]) -> None:
@@ -253,6 +270,18 @@ def _visit_asking(
     for child in node.iter_child_nodes():
         asked = child is node.node and node.name in asking
         _visit(walk, child, strict=not asked, known=known)
+
+
+def _instead_of(walk: _Walk, asked: nodes.Node | None) -> frozenset[Path]:
+    """What a text reads in the place of a name that isn't there, it can do without when that one is there."""
+    path = None if asked is None else path_of(asked, walk.locals)
+    return frozenset(((_INSTEAD, path[0]),)) if path and path[0] not in _NO_STAGES else _NOTHING
+
+
+def _otherwise(walk: _Walk, test: nodes.Node) -> frozenset[Path]:
+    """What is shown where a condition didn't hold; of one that asks for a name, that this one isn't there."""
+    asks = isinstance(test, nodes.Test) and test.name == "defined"
+    return _facts(walk, test, False) | (_instead_of(walk, test.node) if asks else _NOTHING)  # type: ignore[attr-defined]
 
 
 def _visit_and(walk: _Walk, node: nodes.And, strict: bool, known: frozenset[Path]) -> None:
@@ -299,7 +328,7 @@ def _visit_cond(walk: _Walk, node: nodes.CondExpr, strict: bool, known: frozense
     _visit(walk, node.test, strict=False, known=known)
     _visit(walk, node.expr1, strict=strict, known=known | _facts(walk, node.test, True))
     if node.expr2 is not None:
-        _visit(walk, node.expr2, strict=strict, known=known | _facts(walk, node.test, False))
+        _visit(walk, node.expr2, strict=strict, known=known | _otherwise(walk, node.test))
 
 
 def _visit_if(walk: _Walk, node: nodes.If, _strict: bool, known: frozenset[Path]) -> None:
@@ -307,7 +336,7 @@ def _visit_if(walk: _Walk, node: nodes.If, _strict: bool, known: frozenset[Path]
         _visit(walk, branch.test, strict=False, known=known)
         for child in branch.body:
             _visit(walk, child, strict=True, known=known | _facts(walk, branch.test, True))
-        known = known | _facts(walk, branch.test, False)
+        known = known | _otherwise(walk, branch.test)
     for child in node.else_:
         _visit(walk, child, strict=True, known=known)
 

@@ -104,7 +104,7 @@ def _check_optional(checking: Checking, optional: frozenset[str]) -> None:
             continue
         unsure = optional | unwritten if key.owner in _AT_THE_END else {*template.stages, "artifact"}
         for reference in analysis.references:
-            if reference.name in unsure and not reference.guarded:
+            if reference.name in unsure and (not reference.guarded or reference.instead):
                 done = "been written" if reference.name == "artifact" else "run"
                 message = f"'{reference.name}' may not have {done}"
                 shown = ".".join(reference.path)
