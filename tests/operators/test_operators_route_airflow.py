@@ -90,7 +90,7 @@ def test_rounds_that_are_not_needed_end_at_once_and_a_cleared_run_decides_anew(
     assert airflow.rest.xcom(name, run.run_id, "run__finish") == {"result": {"right": "right 2"}}
     assert decisions(airflow, name, run.run_id) == [
         ("draft__1.qa__route", 1, "left"),
-        ("draft__1.qa__route", 2, "back to draft"),
+        ("draft__1.qa__route", 2, "back to draft for round 2 of 8"),
         ("draft__2.qa__route", 1, "right"),
     ]
 
