@@ -61,12 +61,23 @@ OPTIONS: dict[str, Option] = {
             example="s3://my-bucket/agentic/versions",
         ),
         Option(
+            name="limiter_url",
+            default=None,
+            type="string",
+            description=(
+                "Where it is kept what is used of the connections' rate limits: the path of a SQLite file, for the "
+                "processes of one machine, or a ``redis://`` URL, for those of several. Default: "
+                "``agentic/limits.db`` under ``AIRFLOW_HOME``."
+            ),
+            example="redis://:password@redis.example.com:6379/0",
+        ),
+        Option(
             name="inline_wait",
             default="30",
             type="float",
             description=(
-                "Seconds. A wait between two attempts up to this long stays in the worker; a longer one frees the "
-                "worker slot through Airflow's retry."
+                "Seconds. A wait between two attempts, or for a connection's limit, up to this long stays in the "
+                "worker; a longer one frees the worker slot through Airflow's retry."
             ),
         ),
         Option(
@@ -172,7 +183,12 @@ def airflow_home() -> str:
 
 
 def _computed_default(name: str) -> str:
-    folders = {"trace_url": "trace", "artifact_url": "artifacts", "version_url": "versions"}
+    folders = {
+        "trace_url": "trace",
+        "artifact_url": "artifacts",
+        "version_url": "versions",
+        "limiter_url": "limits.db",
+    }
     if name in folders:
         return str(Path(airflow_home(), "agentic", folders[name]))
     if name == "source_roots":

@@ -12,7 +12,8 @@ The class says what somebody can do about it; in a task, the class is also what 
     ├── TraceError             a record is missing, unreadable or can't be written
     ├── NotRunError            the task wasn't done, because something that it needs failed
     ├── StoppedError           the process was told to stop while it worked: another try may finish the work
-    ├── RetryLater             not a failure yet: the attempt is repeated after a long wait, by Airflow
+    ├── LimiterError           what is used of the connections' limits can't be told: another try may know
+    ├── RetryLater             not a failure yet: the attempt is made (again) after a long wait, by Airflow
     └── AttemptError           one attempt of an agent failed; ``kind`` says why, the class if to retry
         ├── RetryableError     rate_limited, unavailable, timeout, malformed_output, bug
         └── FinalError         rejected, window_exceeded, budget_exceeded, not_accepted
@@ -90,6 +91,10 @@ class StoppedError(AgenticError):
     """The process was told to stop (a task cleared or marked, a worker going down) while an attempt was going on."""
 
 
+class LimiterError(AgenticError):
+    """The store of the rate limits can't be reached. Nothing is sent without it: the limits would be exceeded."""
+
+
 class AttemptError(AgenticError):
     """
     One attempt of an agent failed.
@@ -148,15 +153,17 @@ class RetryLater(AgenticError):
     """
     The next attempt has to wait too long to hold a worker slot: Airflow takes over the wait.
 
-    :param error: the error of the attempt that failed.
+    :param error: the error of the attempt that failed, or why none was made.
     :param wait: seconds until the next attempt.
-    :param attempt: number of the attempt that failed, from 1.
+    :param attempt: number of the attempt that failed, from 1; 0: a limit was reached, and no attempt was made.
     """
 
     def __init__(self, error: AttemptError, *, wait: float, attempt: int) -> None:
-        super().__init__(
-            f"Attempt {attempt} failed ({error.kind}): {error.message}. The next one starts in {wait:.0f} s."
-        )
+        if attempt:
+            text = f"Attempt {attempt} failed ({error.kind}): {error.message}. The next one starts in {wait:.0f} s."
+        else:
+            text = f"Waiting, without a failure: {error.message}. It goes on in {wait:.0f} s."
+        super().__init__(text)
         self.error = error
         self.wait = wait
         self.attempt = attempt

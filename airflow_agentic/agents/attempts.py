@@ -7,6 +7,9 @@ Two tiers share the work: waits up to ``inline_wait`` are slept here, longer one
 Airflow takes the wait over and gives the worker's slot back. The wait grows exponentially, with full jitter and up to a
 maximum, so that many tasks that failed together don't come back together; what the other side asked for
 (``Retry-After``) counts where it is longer, even beyond that maximum: coming back earlier would only be refused again.
+
+A wait for a connection's limit comes before an attempt's first request: it is no failure, and where it ends in
+:class:`RetryLater`, no attempt was made and none is told of.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.base import AgentRequest, AgentResult, MalformedReply
-from airflow_agentic.errors import AgenticError, AttemptError, FinalError, RetryableError, RetryLater
+from airflow_agentic.errors import AgenticError, AttemptError, FinalError, LimiterError, RetryableError, RetryLater
+from airflow_agentic.limits.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -58,7 +62,8 @@ class Attempt:
 
     :param number: from 1, counted over all tries of the task and all agents that were asked.
     :param started, ended: in UTC.
-    :param seconds: by a monotonic clock.
+    :param seconds: of work, by a monotonic clock.
+    :param waited: seconds that it waited for a connection's limits, those before this process began included.
     :param sent: what went out to the agent, for the record.
     :param result: what the agent gave; set together with ``error`` if it gave something that was not accepted.
     :param error: why the attempt failed; None if it succeeded or was killed.
@@ -75,6 +80,7 @@ class Attempt:
     error: AttemptError | None = None
     next_wait: float | None = None
     killed: bool = False
+    waited: float = 0.0
 
 
 async def run_attempts(
@@ -87,6 +93,8 @@ async def run_attempts(
     accept: Callable[[Any], bool] | None,
     on_attempt: Callable[[Attempt], Awaitable[None]],
     numbered_after: int = 0,
+    limit_wait: float | None = None,
+    place: str | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: Callable[[], float] = random.random,
 ) -> Attempt:
@@ -100,13 +108,29 @@ async def run_attempts(
         more.
     :param on_attempt: told of each attempt when it has ended, however it ended, before any wait.
     :param numbered_after: the attempts that others have made before, which the numbers of these go on from.
+    :param limit_wait: seconds; an attempt that has to wait longer for a connection's limit isn't made here. None: as
+        ``inline_wait``.
+    :param place: names this work, also in the next try of the task, so that it keeps its place in a limit's queue.
     :param sleep, draw: the clock and the dice (evenly between 0 and 1).
     :raises AttemptError: the last attempt's error: it is final, or was the last one allowed.
-    :raises RetryLater: the next wait is longer than ``inline_wait``.
+    :raises RetryLater: the next wait is longer than ``inline_wait``, or than ``limit_wait``.
+    :raises LimiterError: what is used of a connection's limit can't be told.
     """
     from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 
-    tries = _Tries(agent, request, retry, first_attempt, numbered_after, inline_wait, accept, on_attempt, draw)
+    tries = _Tries(
+        agent=agent,
+        request=request,
+        retry=retry,
+        own_number=first_attempt,
+        numbered_after=numbered_after,
+        inline_wait=inline_wait,
+        limit_wait=inline_wait if limit_wait is None else limit_wait,
+        place=place,
+        accept=accept,
+        on_attempt=on_attempt,
+        draw=draw,
+    )
     retrying = AsyncRetrying(
         sleep=sleep,
         stop=stop_after_attempt(max(1, retry.attempts - first_attempt + 1)),
@@ -122,7 +146,7 @@ async def run_attempts(
     return attempt
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Tries:
     """What one attempt hands to the next."""
 
@@ -132,12 +156,20 @@ class _Tries:
     own_number: int
     numbered_after: int
     inline_wait: float
+    limit_wait: float
+    place: str | None
     accept: Callable[[Any], bool] | None
     on_attempt: Callable[[Attempt], Awaitable[None]]
     draw: Callable[[], float]
 
     async def once(self) -> Attempt:
-        """Make one attempt. Anything but an exception that ends the process becomes part of the result."""
+        """
+        Make one attempt. Anything but an exception that ends the process becomes part of the result.
+
+        :raises RetryLater, LimiterError: a limit kept it from being made.
+        """
+        waiting = Waiting(longest=self.limit_wait, place=self._place())
+        self.request = replace(self.request, waiting=waiting)
         started, clock = datetime.now(UTC), time.monotonic()
         result: AgentResult | None = None
         error: AttemptError | None = None
@@ -146,11 +178,14 @@ class _Tries:
             result = await self.agent.run(self.request)
             self._check_accepted(result)
             killed = False
+        except (RetryLater, LimiterError):
+            killed = False
+            raise
         except Exception as caught:
             error = _as_attempt_error(caught)
             killed = False
         finally:
-            seconds = time.monotonic() - clock
+            seconds = max(0.0, time.monotonic() - clock - waiting.here)
             attempt = Attempt(
                 number=self.numbered_after + self.own_number,
                 started=started,
@@ -160,6 +195,7 @@ class _Tries:
                 result=result,
                 error=error,
                 killed=killed,
+                waited=waiting.total,
             )
             if killed:
                 await self._tell_killed(attempt)
@@ -186,6 +222,9 @@ class _Tries:
         self.own_number += 1
         if attempt.error.kind == "malformed_output":
             self.request = replace(self.request, malformed=_feedback(attempt.error))
+
+    def _place(self) -> str | None:
+        return None if self.place is None else f"{self.place}/{self.numbered_after + self.own_number}"
 
     def _check_accepted(self, result: AgentResult) -> None:
         if self.accept is None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_agentic.limits.waiting import Waiting
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -68,6 +70,7 @@ class AgentRequest:
     :param run: the run.
     :param timeout: seconds for this attempt, None for no limit.
     :param malformed: set when the former attempt's reply was malformed.
+    :param waiting: how long the attempt may wait for a connection's limits, and how long it did.
     """
 
     stage: str
@@ -78,6 +81,7 @@ class AgentRequest:
     output_schema: Mapping[str, Any] | None = None
     timeout: float | None = None
     malformed: MalformedReply | None = None
+    waiting: Waiting = field(default_factory=Waiting, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,8 @@ class Agent(Protocol):
 
         :raises RetryableError: the same request may succeed later.
         :raises FinalError: it would not.
+        :raises RetryLater: nothing was asked yet, because of a connection's limit, and it would take too long.
+        :raises LimiterError: what is used of the limit can't be told.
         """
         ...
 

@@ -9,6 +9,7 @@ percent-encoded, and can't climb up in the path.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import re
 from dataclasses import dataclass, field
@@ -64,8 +65,10 @@ class HttpAgent:
         """Call the API once. See :meth:`airflow_agentic.agents.base.Agent.run`."""
         call = self._call(request)
         try:
-            async with asyncio.timeout(request.timeout):
-                output = await self._reply(call, request)
+            async with asyncio.timeout(request.timeout) as timeout:
+                hook, limits = await self._hook()
+                async with self._let_in(limits, request, timeout):
+                    output = await self._reply(hook, call, request)
         except TimeoutError:
             limit = f" within {request.timeout:g} s" if request.timeout is not None else " in time"
             raise RetryableError(f"{self._name(call)} did not answer{limit}.", kind="timeout") from None
@@ -85,11 +88,10 @@ class HttpAgent:
             input=copy.deepcopy(dict(request.input)),
         )
 
-    async def _reply(self, call: _Call, request: AgentRequest) -> Any:
+    async def _reply(self, hook: HttpAsyncHook, call: _Call, request: AgentRequest) -> Any:
         """Send the request, and read the output from what came back."""
         import aiohttp
 
-        hook = await self._hook()
         try:
             async with hook.session() as session:
                 response = await session.run(**call.arguments(), extra_options=self._options(session.config))
@@ -100,7 +102,8 @@ class HttpAgent:
             raise status_error(reply, self._name(call))
         return read_output(reply, self.select, request.output_schema)
 
-    async def _hook(self) -> HttpAsyncHook:
+    async def _hook(self) -> tuple[HttpAsyncHook, Any]:
+        """The hook, and what the connection says about limits, if anything."""
         from airflow.providers.http.hooks.http import HttpAsyncHook
         from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -111,8 +114,21 @@ class HttpAgent:
             config = await see_through(hook.config())
         except AirflowNotFoundException:
             raise FinalError(no_connection(self.connection), kind="rejected") from None
+        # our own settings; the hook takes whatever it doesn't know for a header
+        limits = (config.headers or {}).pop("agentic", None)
         self._check(config)
-        return hook
+        return hook, limits
+
+    def _let_in(
+        self, limits: Any, request: AgentRequest, timeout: asyncio.Timeout
+    ) -> contextlib.AbstractAsyncContextManager[object]:
+        """Wait until the connection's limits let a request in."""
+        if limits is None:
+            return contextlib.nullcontext()
+        from airflow_agentic.limits.admission import gate_to
+
+        gate = gate_to(self.connection, limits, request.waiting, timeout)
+        return contextlib.nullcontext() if gate is None else gate.admitted()
 
     def _check(self, config: SessionConfig) -> None:
         base = urlsplit(config.base_url)
@@ -121,7 +137,6 @@ class HttpAgent:
             message = f"The connection {self.connection!r} needs a host, and http or https as its schema."
             raise FinalError(message, kind="rejected")
         headers = config.headers or {}
-        headers.pop("agentic", None)  # our own settings; the hook takes whatever it doesn't know for a header
         for name, value in headers.items():
             if not isinstance(value, str):
                 message = f"The extra of connection {self.connection!r} holds {name!r}, which is no header: not text."

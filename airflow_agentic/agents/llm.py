@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_agentic.agents.llm_schema import from_model, to_model
 from airflow_agentic.agents.redaction import without_secrets
 from airflow_agentic.agents.validate import MalformedOutput, output_problem
-from airflow_agentic.errors import AttemptError, FinalError, RetryableError
+from airflow_agentic.errors import AttemptError, FinalError, LimiterError, RetryableError, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,11 @@ class LlmAgent:
         exchange = Exchange(prompt=request.prompt or "", earlier=_conversation(request))
         try:
             async with asyncio.timeout(request.timeout) as limit:
-                answer = await self._answer(exchange, request)
+                answer = await self._answer(exchange, request, limit)
+        except (RetryLater, LimiterError) as error:
+            if not exchange.has_answers():
+                raise  # nothing was asked
+            raise exchange.with_facts(RetryableError(str(error), kind="unavailable")) from error
         except AttemptError as error:
             raise exchange.with_facts(error) from error.__cause__
         except Exception as error:
@@ -83,17 +87,21 @@ class LlmAgent:
             messages = plain_messages(conversation)
         return self._record(request, messages, self.model)
 
-    async def _answer(self, exchange: Exchange, request: AgentRequest) -> Any:
+    async def _answer(self, exchange: Exchange, request: AgentRequest, timeout: asyncio.Timeout) -> Any:
         from airflow_agentic.agents.llm_exchange import build_agent, resolve_hook
         from airflow_agentic.agents.llm_tools import make_toolsets
 
-        hook = await asyncio.to_thread(resolve_hook, self.connection, self.model)
+        hook, limits = await asyncio.to_thread(resolve_hook, self.connection, self.model)
         agent = build_agent(
             hook,
             schema=to_model(request.output_schema),
             instructions=request.instructions or "",
             toolsets=make_toolsets(self.tools, exchange.tool_calls.append),
         )
+        if limits:
+            from airflow_agentic.agents.llm_limits import limit_models
+
+            limit_models(agent, limits, request.waiting, timeout)
         said = await exchange.run(agent, self.settings, request.timeout)
         answer, problem = from_model(said, request.output_schema)
         problem = problem or output_problem(answer, request.output_schema) or exchange.cut_off(request.output_schema)

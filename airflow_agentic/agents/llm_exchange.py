@@ -40,9 +40,12 @@ MOST_TURNS = 50
 _TOOL_CORRECTIONS = 3
 
 
-def resolve_hook(connection: str, model: str | None) -> PydanticAIHook:
+def resolve_hook(connection: str, model: str | None) -> tuple[PydanticAIHook, dict[str, Any]]:
     """
     The hook behind a connection, its model (and those to fall back on) ready. Blocks: it looks up connections.
+
+    With it comes what the models' connections say about limits, in the order in which they are asked; nothing if
+    none says anything.
 
     :raises FinalError: the connection doesn't exist, is of another type, or names no usable model.
     """
@@ -53,12 +56,25 @@ def resolve_hook(connection: str, model: str | None) -> PydanticAIHook:
     try:
         hook: PydanticAIHook = PydanticAIHook.get_hook(connection, hook_params={"model_id": model})
         hook.get_conn()
+        # what the hook has just looked up itself: asking Airflow once more would cost every attempt a request
+        limits = _limits(connection, hook._get_conn_and_extra()[1])
     except AirflowNotFoundException as error:
         raise FinalError(no_connection(connection), kind="rejected") from error
     except (ValueError, UserError, ImportError) as error:
         message = f"The connection {connection!r} gives no model: {error}"
         raise FinalError(message, kind="rejected") from error
-    return hook
+    return hook, limits
+
+
+def _limits(connection: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``agentic`` parts of the extras, None where there is none; empty if there is none at all."""
+    from airflow.providers.common.ai.hooks.pydantic_ai import FALLBACK_CONN_IDS_EXTRA_KEY, PydanticAIHook
+
+    limits = {connection: extra.get("agentic")}
+    for other in extra.get(FALLBACK_CONN_IDS_EXTRA_KEY) or ():
+        if other.strip():
+            limits[other.strip()] = PydanticAIHook.get_connection(other.strip()).extra_dejson.get("agentic")
+    return limits if any(part is not None for part in limits.values()) else {}
 
 
 def build_agent(
@@ -168,6 +184,10 @@ class Exchange:
         if schema is None and last is not None and last.finish_reason == "length":
             return CUT_OFF
         return None
+
+    def has_answers(self) -> bool:
+        """Whether the model has said anything in this attempt."""
+        return bool(self._responses())
 
     def _responses(self) -> list[ModelResponse]:
         """What the model said in this attempt."""

@@ -9,12 +9,22 @@ among them, and instructions of its own; a value is rendered with what the stage
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_agentic import config
-from airflow_agentic.errors import AgenticError, AttemptError, FinalError, RetryLater, StoppedError, TraceError
+from airflow_agentic.errors import (
+    AgenticError,
+    AttemptError,
+    FinalError,
+    LimiterError,
+    RetryLater,
+    StoppedError,
+    TraceError,
+)
 from airflow_agentic.operators.attempt_log import AttemptLog, Past, attempts_made
+from airflow_agentic.operators.base import map_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_agentic.operators.scope import Scope
 
 #: Errors that say nothing about the stage's own work: Airflow decides what becomes of the task.
-_PASSING = (RetryLater, StoppedError, TraceError)
+_PASSING = (RetryLater, StoppedError, TraceError, LimiterError)
 
 
 class RecoveryError(AgenticError):
@@ -99,7 +109,7 @@ class Asking:
                 if "value" in entry:
                     outcome = self._fixed(entry, place - 1, values)
                 else:
-                    outcome = await self._asked(entry, values, past, log)
+                    outcome = await self._asked(entry, values, past, log, item)
             except _PASSING:
                 raise
             except AgenticError as caught:
@@ -109,7 +119,9 @@ class Asking:
                 return replace(outcome, error=error, recovered=None if error is None else helped)
         return Outcome(error=error, attempt=max(past.number, log.number) or None, record=log.path, agent=log.agent)
 
-    async def _asked(self, entry: Mapping[str, Any], values: Mapping[str, Any], past: Past, log: AttemptLog) -> Outcome:
+    async def _asked(
+        self, entry: Mapping[str, Any], values: Mapping[str, Any], past: Past, log: AttemptLog, item: Item | None
+    ) -> Outcome:
         """The output of one agent."""
         from airflow_agentic.agents.attempts import run_attempts
 
@@ -125,6 +137,9 @@ class Asking:
                 first_attempt=min(made + 1, self._retry.attempts),
                 numbered_after=before,
                 inline_wait=self._inline_wait,
+                # no try is left for a long wait, and waiting for a limit is no failure
+                limit_wait=math.inf if self._life.is_last_try else self._inline_wait,
+                place=self._place(item),
                 accept=self._accept(values),
                 on_attempt=log.write,
             )
@@ -150,6 +165,12 @@ class Asking:
         if problem is not None:
             raise RecoveryError(f"Stage {self._operator.planned.stage!r}, {key}: {problem}")
         return Outcome(output=value)
+
+    def _place(self, item: Item | None) -> str:
+        """What is the same for this work in every try of this life of the task, and for no other work."""
+        run, mapped = self._operator.run_key(self._context), map_index(self._context["ti"])
+        index = "" if item is None else item.index
+        return f"{run.dag_id}/{run.run_id}/{self._operator.task_id}/{mapped}/{self._life.former_tries}/{index}"
 
     def _agent(self, name: str) -> Agent:
         from airflow_agentic.agents.kinds import make_agent

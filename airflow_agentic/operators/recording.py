@@ -49,6 +49,7 @@ def attempt_record(
         input=masked(dict(attempt.sent)),
         error=_error(attempt.error),
         next_wait=attempt.next_wait,
+        waited=round(attempt.waited, 6),
     )
     return record if attempt.result is None else _with_result(record, attempt.result)
 

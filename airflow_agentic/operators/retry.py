@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from airflow_agentic.errors import AgenticError, RetryLater, StoppedError, TraceError
+from airflow_agentic.errors import AgenticError, LimiterError, RetryLater, StoppedError, TraceError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +31,7 @@ class AgenticRetryPolicy(RetryPolicy):
         """Airflow asks this in the worker, with the exception at hand."""
         if isinstance(exception, RetryLater):
             return RetryDecision.retry(delay=timedelta(seconds=exception.wait), reason=str(exception))
-        if isinstance(exception, (StoppedError, TraceError)) or not isinstance(exception, AgenticError):
+        if isinstance(exception, (StoppedError, TraceError, LimiterError)) or not isinstance(exception, AgenticError):
             return RetryDecision.default()
         return RetryDecision.fail(reason=str(exception))
 

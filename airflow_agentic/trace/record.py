@@ -54,6 +54,7 @@ class AttemptRecord:
     :param model, tokens, cost_usd: as far as the agent knows them; ``tokens`` has ``input`` and ``output``.
     :param error: null, or ``kind``, ``message``, ``reply``, ``details``.
     :param next_wait: seconds until the next attempt, when there is one.
+    :param waited: seconds that it waited for a connection's limits before its requests; not part of ``seconds``.
     :param tool_calls: in order.
     """
 
@@ -77,6 +78,7 @@ class AttemptRecord:
     cost_usd: float | None = None
     error: dict[str, Any] | None = None
     next_wait: float | None = None
+    waited: float = 0.0
     tool_calls: tuple[dict[str, Any], ...] = ()
 
 

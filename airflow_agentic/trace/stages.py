@@ -38,7 +38,7 @@ class StageTrace:
     :param state: of the stage's last attempt, or Airflow's once the run is sealed (``skipped`` among them).
     :param attempts: since the task was last cleared, of all items; 0 when the stage didn't run.
     :param seconds: of work in these attempts.
-    :param waited: seconds between these attempts.
+    :param waited: seconds between these attempts, and for the limits of connections.
     :param tokens: ``input`` and ``output`` of these attempts, null when the agent counts none.
     :param cost_usd: of these attempts, null when unknown.
     :param error: ``kind`` and ``message`` of the last failure, null when the stage succeeded.
@@ -115,7 +115,7 @@ def _stage(records: Sequence[Record], tasks: Sequence[TaskState]) -> StageTrace:
         state=state,
         attempts=len(life) or int(isinstance(last, MergeRecord | AnswerRecord | ArtifactRecord)),
         seconds=last.seconds if isinstance(last, MergeRecord) else sum(record.seconds for record in life),
-        waited=sum(record.next_wait or 0.0 for record in life),
+        waited=sum((record.next_wait or 0.0) + record.waited for record in life),
         model=next((record.model for record in reversed(life) if record.model), None),
         tokens=tokens_of(life),
         cost_usd=cost_of(life),
