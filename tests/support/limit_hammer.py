@@ -1,7 +1,7 @@
 """
 A process that asks for a connection's limits as fast as they allow, and prints what it was given.
 
-One line per request: when it was let in, the tokens that it took in truth, its wait.
+One line per request: when it was let in, the tokens that it took in truth, and which of the clients it was for.
 ``python -m support.limit_hammer --store … --window 5 --seconds 15 --limits '{"requests_per_minute": 60}'``
 prints ``ready``, and starts at the time that it is told on its standard input.
 """
@@ -40,7 +40,7 @@ async def hammer(store: Store, limits: dict[str, int], end: float, at_once: int)
     if found is None:
         raise SystemExit("no limits")
 
-    async def client() -> None:
+    async def client(number: int) -> None:
         while time.time() < end:
             waiting = Waiting()
             async with asyncio.timeout(None) as timeout:
@@ -49,9 +49,9 @@ async def hammer(store: Store, limits: dict[str, int], end: float, at_once: int)
                     at = time.time()
                     admission.tokens = random.randint(60, 120)
                     await asyncio.sleep(0.01)
-            print(json.dumps([at, admission.tokens, waiting.total]), flush=True)
+            print(json.dumps([at, admission.tokens, number]), flush=True)
 
-    clients = [asyncio.create_task(client()) for _ in range(at_once)]
+    clients = [asyncio.create_task(client(number)) for number in range(at_once)]
     await asyncio.sleep(max(0.0, end - time.time()))
     for task in clients:
         task.cancel()
