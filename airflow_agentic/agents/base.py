@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_agentic.limits.spending import UNBOUNDED, Spending
 from airflow_agentic.limits.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,22 @@ class MalformedReply:
     conversation: Any = None
 
 
+class Steps(Protocol):
+    """
+    What an attempt has got so far, safe from the end of its process: answers of a model, results of its tools.
+
+    The values are JSON-able.
+    """
+
+    async def get(self, key: str) -> Any | None:
+        """What was kept under a key; None: nothing."""
+        ...
+
+    async def keep(self, key: str, value: Any) -> None:
+        """Keep a value, before anything else is done with it."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentRequest:
     """
@@ -71,6 +88,10 @@ class AgentRequest:
     :param timeout: seconds for this attempt, None for no limit.
     :param malformed: set when the former attempt's reply was malformed.
     :param waiting: how long the attempt may wait for a connection's limits, and how long it did.
+    :param spending: what the run's budget still allows; every call to a model, an API or a callable asks it first.
+    :param steps: what an earlier try of this attempt got before its process died; None: nothing is kept.
+    :param read: what the prompt was made from: ``input``, or what the stage's texts read.
+    :param remade: the same request, with its prompt and instructions made from other values; None: it can't be.
     """
 
     stage: str
@@ -82,6 +103,10 @@ class AgentRequest:
     timeout: float | None = None
     malformed: MalformedReply | None = None
     waiting: Waiting = field(default_factory=Waiting, compare=False)
+    spending: Spending = field(default=UNBOUNDED, compare=False)
+    steps: Steps | None = field(default=None, compare=False)
+    read: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    remade: Callable[[Mapping[str, Any]], AgentRequest] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,19 +89,17 @@ class LlmAgent:
 
     async def _answer(self, exchange: Exchange, request: AgentRequest, timeout: asyncio.Timeout) -> Any:
         from airflow_agentic.agents.llm_exchange import build_agent, resolve_hook
+        from airflow_agentic.agents.llm_layers import layer_models
         from airflow_agentic.agents.llm_tools import make_toolsets
 
-        hook, limits = await asyncio.to_thread(resolve_hook, self.connection, self.model)
+        hook, extras = await asyncio.to_thread(resolve_hook, self.connection, self.model)
         agent = build_agent(
             hook,
             schema=to_model(request.output_schema),
             instructions=request.instructions or "",
             toolsets=make_toolsets(self.tools, exchange.tool_calls.append),
         )
-        if limits:
-            from airflow_agentic.agents.llm_limits import limit_models
-
-            limit_models(agent, limits, request.waiting, timeout)
+        layer_models(agent, request, extras, timeout)
         said = await exchange.run(agent, self.settings, request.timeout)
         answer, problem = from_model(said, request.output_schema)
         problem = problem or output_problem(answer, request.output_schema) or exchange.cut_off(request.output_schema)

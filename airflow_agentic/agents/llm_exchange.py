@@ -44,8 +44,8 @@ def resolve_hook(connection: str, model: str | None) -> tuple[PydanticAIHook, di
     """
     The hook behind a connection, its model (and those to fall back on) ready. Blocks: it looks up connections.
 
-    With it comes what the models' connections say about limits, in the order in which they are asked; nothing if
-    none says anything.
+    With it comes what the models' connections say about limits and prices (None: nothing), in the order in which the
+    models are asked.
 
     :raises FinalError: the connection doesn't exist, is of another type, or names no usable model.
     """
@@ -57,24 +57,24 @@ def resolve_hook(connection: str, model: str | None) -> tuple[PydanticAIHook, di
         hook: PydanticAIHook = PydanticAIHook.get_hook(connection, hook_params={"model_id": model})
         hook.get_conn()
         # what the hook has just looked up itself: asking Airflow once more would cost every attempt a request
-        limits = _limits(connection, hook._get_conn_and_extra()[1])
+        extras = _extras(connection, hook._get_conn_and_extra()[1])
     except AirflowNotFoundException as error:
         raise FinalError(no_connection(connection), kind="rejected") from error
     except (ValueError, UserError, ImportError) as error:
         message = f"The connection {connection!r} gives no model: {error}"
         raise FinalError(message, kind="rejected") from error
-    return hook, limits
+    return hook, extras
 
 
-def _limits(connection: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``agentic`` parts of the extras, None where there is none; empty if there is none at all."""
+def _extras(connection: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``agentic`` parts of the extras, None where there is none."""
     from airflow.providers.common.ai.hooks.pydantic_ai import FALLBACK_CONN_IDS_EXTRA_KEY, PydanticAIHook
 
-    limits = {connection: extra.get("agentic")}
+    extras = {connection: extra.get("agentic")}
     for other in extra.get(FALLBACK_CONN_IDS_EXTRA_KEY) or ():
         if other.strip():
-            limits[other.strip()] = PydanticAIHook.get_connection(other.strip()).extra_dejson.get("agentic")
-    return limits if any(part is not None for part in limits.values()) else {}
+            extras[other.strip()] = PydanticAIHook.get_connection(other.strip()).extra_dejson.get("agentic")
+    return extras
 
 
 def build_agent(

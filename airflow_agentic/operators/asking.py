@@ -25,6 +25,7 @@ from airflow_agentic.errors import (
 )
 from airflow_agentic.operators.attempt_log import AttemptLog, Past, attempts_made
 from airflow_agentic.operators.base import map_index
+from airflow_agentic.operators.prompting import Prompting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_agentic.agents.attempts import Attempt
-    from airflow_agentic.agents.base import Agent, AgentRequest
+    from airflow_agentic.agents.base import Agent
     from airflow_agentic.operators.agent import AgentOperator
     from airflow_agentic.operators.attempt_log import Item
     from airflow_agentic.operators.life import Life
@@ -91,6 +92,7 @@ class Asking:
         self._inline_wait = config.get_float("inline_wait")
         self._made = {} if life.is_first_try else attempts_made(operator, context, life)
         self._agents: dict[str, Agent] = {}
+        self._prompting = Prompting(operator, scope.run, self._schema)
 
     async def outcome(self, item: Item | None = None) -> Outcome:
         """
@@ -126,7 +128,7 @@ class Asking:
         from airflow_agentic.agents.attempts import run_attempts
 
         name = log.agent = entry["agent"]
-        agent, request = self._agent(name), self._request(entry, values)
+        agent, request = self._agent(name), self._prompting.request(entry, values)
         before = max(past.number, log.number)
         made = past.of_next_agent()
         try:
@@ -184,38 +186,6 @@ class Asking:
         """Of the output. Readers of the stage rely on it, whoever answers."""
         schema: Mapping[str, Any] | None = self._operator.agents[self._config["agent"]].get("output_schema")
         return schema
-
-    def _request(self, entry: Mapping[str, Any], values: Mapping[str, Any]) -> AgentRequest:
-        from airflow_agentic.agents.base import AgentRequest
-
-        rendered = self._input(values)
-        agents_own = {"input": rendered}
-        return AgentRequest(
-            stage=self._operator.planned.stage,
-            run=self._scope.run,
-            input=rendered,
-            prompt=self._text("prompt", entry, agents_own if entry["prompt_reads"] == "input" else values),
-            instructions=self._text("instructions", entry, agents_own),
-            output_schema=self._schema,
-            timeout=self._config["timeout"],
-        )
-
-    def _input(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        from airflow_agentic.template.expressions import render
-
-        rendered = {}
-        for key, value in self._config["input"].items():
-            with self._operator.locating(f"input.{key}"):
-                rendered[key] = render(value, values)
-        return rendered
-
-    def _text(self, key: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
-        from airflow_agentic.template.expressions import render_string
-
-        if entry[key] is None:
-            return None
-        with self._operator.locating(key):
-            return render_string(entry[key], values)
 
     def _accept(self, values: Mapping[str, Any]) -> Callable[[Any], bool] | None:
         from airflow_agentic.template.expressions import is_true

@@ -69,8 +69,12 @@ class Configs:
             "timeout": spec.timeout or agent.timeout or self._defaults.timeout or DEFAULT_TIMEOUT,
             "airflow": self._airflow(spec),
         }
-        recover = [self._recover(recovery, spec) for recovery in stage.recoveries if recovery.form != "to"]
-        return {**config, "recover": recover} if recover else config
+        more: dict[str, Any] = {}
+        if recover := [self._recover(recovery, spec) for recovery in stage.recoveries if recovery.form != "to"]:
+            more["recover"] = recover
+        if spec.cache is not None:
+            more["cache"] = spec.cache.model_dump()
+        return {**config, **more}
 
     def _texts(self, agent: str, spec: models.AgentStage) -> dict[str, Any]:
         """The prompt and the instructions with which an agent works on a stage."""

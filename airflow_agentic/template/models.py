@@ -218,6 +218,13 @@ class AgentBase(Model):
     timeout: Duration | None = None
 
 
+class Window(Model):
+    """How much a model is given to read."""
+
+    max_tokens: int = Field(ge=1, description="of one request: instructions, prompt, tools and earlier turns")
+    overflow: Literal["fail", "truncate", "summarize"] = "fail"
+
+
 class LlmAgent(AgentBase):
     """A language model of any provider."""
 
@@ -228,6 +235,7 @@ class LlmAgent(AgentBase):
     prompt: Text | None = None
     settings: Mapping = Field(default_factory=dict)
     tools: list[Mapping] = Field(default_factory=list)
+    window: Window | None = None
 
 
 class HttpAgent(AgentBase):
@@ -295,6 +303,13 @@ class Repeated(FanOut):
     for_each: Expression | None = None
 
 
+class Cache(Model):
+    """How long an answer is used again."""
+
+    ttl: Duration
+    tools: bool = Field(default=False, description="also for agents with tools")
+
+
 class AgentStage(Flow, Repeated, Settings):
     """A stage that an agent works on."""
 
@@ -304,6 +319,7 @@ class AgentStage(Flow, Repeated, Settings):
     accept: Expression | None = None
     retry: Retry | None = None
     timeout: Duration | None = None
+    cache: Cache | None = None
 
 
 class MergeSpec(Model):
@@ -429,6 +445,14 @@ class ArtifactSpec(Model):
     asset: str | None = Field(default=None, min_length=1)
 
 
+class Budget(Model):
+    """How much a whole run may spend."""
+
+    calls: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    cost_usd: float | None = Field(default=None, gt=0)
+
+
 class TemplateModel(Model):
     """The top level; ``agents`` and ``stages`` hold one model each, by their kind."""
 
@@ -451,4 +475,5 @@ class TemplateModel(Model):
     stages: dict[str, Any]
     output: dict[str, Any] = Field(default_factory=dict)
     artifact: Any = None
+    budget: Budget | None = None
     notify: Notify = Field(default_factory=Notify)
