@@ -73,13 +73,18 @@ class Gate:
             queue = _Queue(store, self._ask(tokens), self.waiting, self.waiting.longest if may_hand_over else math.inf)
             await queue.wait()
         admission = Admission()
-        renewing = asyncio.create_task(_keep(store, queue.ask)) if self.limits.max_concurrent is not None else None
+        renewing = self._renewing(store, queue.ask)
         try:
             yield admission
         finally:
             if renewing is not None:
                 renewing.cancel()
             await _settled(store, queue.ask, admission)
+
+    def _renewing(self, store: Store, ask: Ask) -> asyncio.Task[None] | None:
+        if self.limits.max_concurrent is None:
+            return None
+        return asyncio.create_task(keep(store.lease, partial(store.renew, ask.connection, ask.grant)))
 
     def _ask(self, tokens: int) -> Ask:
         most = self.limits.tokens_per_minute
@@ -108,13 +113,13 @@ class _Queue:
         try:
             waited = await self._let_in()
         except RetryLater:
-            await _to_end(partial(self.store.step_aside, self.ask.connection, self.ask.ticket))
+            await to_end(partial(self.store.step_aside, self.ask.connection, self.ask.ticket))
             raise
         except LimiterError:
             raise
         except BaseException:
             with contextlib.suppress(LimiterError):
-                await _to_end(partial(self.store.leave, self.ask.connection, self.ask.ticket, self.ask.grant))
+                await to_end(partial(self.store.leave, self.ask.connection, self.ask.ticket, self.ask.grant))
             self.waiting.total += self._here()
             raise
         finally:
@@ -124,7 +129,7 @@ class _Queue:
     async def _let_in(self) -> float:
         """Seconds waited, in all."""
         while True:
-            answer = await _to_end(partial(self.store.ask, self.ask))
+            answer = await to_end(partial(self.store.ask, self.ask))
             if answer.granted:
                 return answer.waited
             wait = max(answer.wait, self._here())
@@ -172,24 +177,28 @@ async def off_the_clock(timeout: asyncio.Timeout) -> AsyncIterator[None]:
         timeout.reschedule(loop.time() + left)
 
 
-async def _keep(store: Store, ask: Ask) -> None:
-    """Renew a lease until cancelled."""
+async def keep(lease: float, renew: Callable[[], None]) -> None:
+    """
+    Renew a lease until cancelled.
+
+    :param lease: seconds that it lasts.
+    """
     while True:
-        await asyncio.sleep(store.lease / 6)
+        await asyncio.sleep(lease / 6)
         try:
-            await _to_end(partial(store.renew, ask.connection, ask.grant))
+            await to_end(renew)
         except LimiterError as error:  # the request is on its way; whoever comes next will be told
             log.warning("%s", error)
 
 
 async def _settled(store: Store, ask: Ask, admission: Admission) -> None:
     try:
-        await _to_end(partial(store.settle, ask.connection, ask.grant, admission.tokens))
+        await to_end(partial(store.settle, ask.connection, ask.grant, admission.tokens))
     except LimiterError as error:  # the work is done: the estimate stands, and the slot comes back by itself
         log.warning("%s", error)
 
 
-async def _to_end(function: Callable[[], T]) -> T:
+async def to_end(function: Callable[[], T]) -> T:
     """Call a blocking function in a thread; when the waiting task is cancelled, still wait for its end."""
     task = asyncio.ensure_future(asyncio.to_thread(function))
     try:

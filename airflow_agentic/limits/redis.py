@@ -1,39 +1,30 @@
 """
-What was used, in Redis: for all processes of all machines.
+What was used of connections' limits, in Redis: for all processes of all machines.
 
-Each step is one script, which Redis runs alone; the time is that of Redis, so the machines' clocks don't matter. The
-arithmetic of :mod:`~airflow_agentic.limits.window` is repeated in it: asking Redis what was used and deciding outside
-would take a lock that somebody may die with.
+The arithmetic of :mod:`~airflow_agentic.limits.window` is repeated in the script: asking Redis what was used and
+deciding outside would take a lock that somebody may die with.
 """
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from airflow_agentic.errors import ConfigError, LimiterError
+from airflow_agentic.limits.redis_server import NOW, RedisServer
 from airflow_agentic.limits.store import KEPT, LATE, LEASE, WINDOW, Answer, Ask
 from airflow_agentic.limits.window import MARGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-#: Seconds for one step. Redis answers in below a millisecond, or something is wrong.
-PATIENCE = 10.0
+    from collections.abc import Callable
 
 _PARTS = ("times", "tokens", "leases", "tickets", "wanted", "since", "present", "number")
 
-_HEAD = """
+_HEAD = (
+    NOW
+    + """
 local times, tokens, leases, tickets, wanted, since, present, number = unpack(KEYS)
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-end
 local window, lease = tonumber(ARGV[2]), tonumber(ARGV[3])
-local function exact(value) return string.format('%.6f', value) end
 """
+)
 
 _ASK = (
     _HEAD
@@ -170,11 +161,7 @@ class RedisStore:
     ) -> None:
         self.lease = lease
         self._window = window + margin
-        self._clock = clock
-        self._name = _shown(url)
-        self._client = _client(url)
-        self._scripts = {text: self._client.register_script(text) for text in (_ASK, _STEP_ASIDE, _LEAVE)}
-        self._scripts |= {text: self._client.register_script(text) for text in (_RENEW, _SETTLE)}
+        self._server = RedisServer(url, clock=clock)
 
     def ask(self, ask: Ask) -> Answer:
         """See :meth:`airflow_agentic.limits.store.Store.ask`."""
@@ -204,39 +191,4 @@ class RedisStore:
     def _run(self, script: str, connection: str, *values: Any) -> Any:
         # The braces keep all keys of a connection on one node of a cluster.
         keys = [f"agentic:limits:{{{connection}}}:{part}" for part in _PARTS]
-        now = "" if self._clock is None else repr(self._clock())
-        with self._reaching():
-            return self._scripts[script](keys=keys, args=[now, self._window, self.lease, *values])
-
-    @contextlib.contextmanager
-    def _reaching(self) -> Iterator[None]:
-        from redis.exceptions import RedisError
-
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            raise LimiterError(
-                f"The Redis of the rate limits, {self._name}, can't be used: {error}. "
-                "Nothing was sent; see [agentic] limiter_url."
-            ) from error
-
-
-def _client(url: str) -> Any:
-    try:
-        import redis
-    except ImportError:
-        raise ConfigError(
-            "[agentic] limiter_url names a Redis, which needs the extra 'redis': pip install 'airflow-agentic[redis]'."
-        ) from None
-    try:
-        return redis.Redis.from_url(
-            url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, decode_responses=True
-        )
-    except ValueError as error:
-        raise ConfigError(f"[agentic] limiter_url can't be used: {error}") from None
-
-
-def _shown(url: str) -> str:
-    """Without login and password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return self._server.run(script, keys, self._window, self.lease, *values)

@@ -1,29 +1,16 @@
-"""
-What was used, in a SQLite file: for all processes of one machine.
-
-Every step is one transaction that takes the write lock at its start, so that steps come one after the other and none
-has to be undone. A step takes well below a millisecond; others wait for it as long as :data:`PATIENCE`.
-"""
+"""What was used of connections' limits, in a SQLite file: for all processes of one machine."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import sqlite3
-import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_agentic.errors import LimiterError
+from airflow_agentic.limits.sqlite_file import SqliteFile
 from airflow_agentic.limits.store import KEPT, LATE, LEASE, WINDOW, Answer, Ask
 from airflow_agentic.limits.window import MARGIN, Ahead, Used, wait_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-#: Seconds to wait for the write lock.
-PATIENCE = 60.0
+    from collections.abc import Callable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tickets (
@@ -65,16 +52,12 @@ class SqliteStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.lease = lease
-        self._path = path
         self._window = window + margin
-        self._clock = clock
-        self._lock = threading.Lock()
-        with self._reaching():
-            self._database = self._opened()
+        self._file = SqliteFile(path, _SCHEMA, clock=clock)
 
     def ask(self, ask: Ask) -> Answer:
         """See :meth:`airflow_agentic.limits.store.Store.ask`."""
-        with self._step() as now:
+        with self._file.step() as now:
             self._clean(ask.connection, now)
             number, since = self._ticket(ask, now)
             used, ahead = self._used(ask.connection, now), self._ahead(ask.connection, number, now)
@@ -82,7 +65,7 @@ class SqliteStore:
             if wait is None:
                 self._grant(ask, number, now)
                 return Answer(granted=True, waited=now - since)
-            self._do(
+            self._file.do(
                 "UPDATE tickets SET present_until = ?, tokens = ? WHERE number = ?",
                 now + wait.look + LATE,
                 ask.tokens,
@@ -92,59 +75,59 @@ class SqliteStore:
 
     def step_aside(self, connection: str, ticket: str) -> None:
         """See :meth:`airflow_agentic.limits.store.Store.step_aside`."""
-        with self._step() as now:
-            self._do("UPDATE tickets SET present_until = ? WHERE connection = ? AND name = ?", now, connection, ticket)
+        with self._file.step() as now:
+            self._file.do("UPDATE tickets SET present_until = ? WHERE connection = ? AND name = ?", now, connection, ticket)
 
     def leave(self, connection: str, ticket: str, grant: str) -> None:
         """See :meth:`airflow_agentic.limits.store.Store.leave`."""
-        with self._step():
-            self._do("DELETE FROM tickets WHERE connection = ? AND name = ?", connection, ticket)
-            self._do("DELETE FROM grants WHERE name = ?", grant)
+        with self._file.step():
+            self._file.do("DELETE FROM tickets WHERE connection = ? AND name = ?", connection, ticket)
+            self._file.do("DELETE FROM grants WHERE name = ?", grant)
 
     def renew(self, connection: str, grant: str) -> None:
         """See :meth:`airflow_agentic.limits.store.Store.renew`."""
-        with self._step() as now:
-            self._do(
+        with self._file.step() as now:
+            self._file.do(
                 "INSERT INTO grants VALUES (?, ?, ?, 0, ?) ON CONFLICT (name) DO UPDATE SET lease_until = ?",
                 *(grant, connection, now - self._window, now + self.lease, now + self.lease),
             )
 
     def settle(self, connection: str, grant: str, tokens: int | None) -> None:
         """See :meth:`airflow_agentic.limits.store.Store.settle`."""
-        with self._step():
-            self._do("UPDATE grants SET lease_until = NULL, tokens = coalesce(?, tokens) WHERE name = ?", tokens, grant)
+        with self._file.step():
+            self._file.do("UPDATE grants SET lease_until = NULL, tokens = coalesce(?, tokens) WHERE name = ?", tokens, grant)
 
     def _clean(self, connection: str, now: float) -> None:
         # A clock that was set back must not make anybody wait for longer than a window.
-        self._do("UPDATE grants SET at = ? WHERE connection = ? AND at > ?", now, connection, now)
-        self._do(
+        self._file.do("UPDATE grants SET at = ? WHERE connection = ? AND at > ?", now, connection, now)
+        self._file.do(
             "DELETE FROM grants WHERE connection = ? AND at <= ? AND coalesce(lease_until, 0) <= ?",
             *(connection, now - self._window, now),
         )
-        self._do("DELETE FROM tickets WHERE connection = ? AND present_until <= ?", connection, now - KEPT)
+        self._file.do("DELETE FROM tickets WHERE connection = ? AND present_until <= ?", connection, now - KEPT)
 
     def _ticket(self, ask: Ask, now: float) -> tuple[int, float]:
-        self._do(
+        self._file.do(
             "INSERT INTO tickets (connection, name, tokens, since, present_until) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (connection, name) DO NOTHING",
             *(ask.connection, ask.ticket, ask.tokens, now, now),
         )
-        ((number, since),) = self._do(
+        ((number, since),) = self._file.do(
             "SELECT number, since FROM tickets WHERE connection = ? AND name = ?", ask.connection, ask.ticket
         )
         return number, min(since, now)
 
     def _used(self, connection: str, now: float) -> Used:
-        log = self._do(
+        log = self._file.do(
             "SELECT at, tokens FROM grants WHERE connection = ? AND at > ? ORDER BY at", connection, now - self._window
         )
-        ((at_work,),) = self._do(
+        ((at_work,),) = self._file.do(
             "SELECT count(*) FROM grants WHERE connection = ? AND lease_until > ?", connection, now
         )
         return Used(log=log, at_work=at_work)
 
     def _ahead(self, connection: str, number: int, now: float) -> Ahead:
-        ((requests, tokens),) = self._do(
+        ((requests, tokens),) = self._file.do(
             "SELECT count(*), coalesce(sum(tokens), 0) FROM tickets "
             "WHERE connection = ? AND number < ? AND present_until > ?",
             *(connection, number, now),
@@ -153,42 +136,5 @@ class SqliteStore:
 
     def _grant(self, ask: Ask, number: int, now: float) -> None:
         lease = now + self.lease if ask.limits.max_concurrent is not None else None
-        self._do("DELETE FROM tickets WHERE number = ?", number)
-        self._do("INSERT INTO grants VALUES (?, ?, ?, ?, ?)", ask.grant, ask.connection, now, ask.tokens, lease)
-
-    def _do(self, statement: str, *values: object) -> list[Any]:
-        return self._database.execute(statement, values).fetchall()
-
-    @contextlib.contextmanager
-    def _step(self) -> Iterator[float]:
-        """One transaction; gives the time, read when nobody else can be at it."""
-        with self._lock, self._reaching():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._clock()
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-
-    def _opened(self) -> sqlite3.Connection:
-        folder = Path(self._path).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        # SQLite doesn't wait for others while it changes the journal's mode, so only one may be at it.
-        with open(f"{self._path}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            database = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(_SCHEMA)
-        return database
-
-    @contextlib.contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise LimiterError(
-                f"The file of the rate limits, {self._path}, can't be used: {error}. "
-                "Nothing was sent; see [agentic] limiter_url."
-            ) from error
+        self._file.do("DELETE FROM tickets WHERE number = ?", number)
+        self._file.do("INSERT INTO grants VALUES (?, ?, ?, ?, ?)", ask.grant, ask.connection, now, ask.tokens, lease)
