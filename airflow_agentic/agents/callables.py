@@ -81,14 +81,27 @@ def takes(function: Callable[..., Any], parameter: str) -> bool:
 
 
 def failure(error: BaseException, name: str) -> FinalError | RetryableError:
-    """The attempt's error for an exception that a callable raised, with the callable's own traceback."""
+    """
+    The attempt's error for an exception that a callable raised, with the callable's own traceback.
+
+    It is a bug, unless it tells what another side has answered, or that none has.
+    """
     from airflow.sdk.exceptions import AirflowFailException
 
+    from airflow_agentic.agents.foreign_errors import meaning_of
+
     message = f"{name} raised {_describe(error)}"
-    details = {"exception": type(error).__qualname__, "traceback": user_traceback(error)}
+    details: dict[str, Any] = {"exception": type(error).__qualname__, "traceback": user_traceback(error)}
     if isinstance(error, AirflowFailException):
         return FinalError(message, kind="rejected", details=details)
-    return RetryableError(message, kind="bug", details=details)
+    meaning = meaning_of(error)
+    if meaning is None:
+        return RetryableError(message, kind="bug", details=details)
+    if meaning.status is not None:
+        details["status"] = meaning.status
+    if meaning.kind == "rejected":
+        return FinalError(message, kind=meaning.kind, details=details)
+    return RetryableError(message, kind=meaning.kind, retry_after=meaning.retry_after, details=details)
 
 
 def user_traceback(error: BaseException) -> str:

@@ -15,11 +15,11 @@ LONGEST_WAIT = 7 * 24 * 3600.0
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """
-    Seconds to wait, or None when the headers (whose names ignore case) don't say.
+    Seconds to wait, or None when the headers (whose names ignore case, or are in lower case) don't say.
 
     A date is read against the reply's own ``Date``, where there is one: the two clocks may differ.
     """
-    value = headers.get("Retry-After")
+    value = _value(headers, "Retry-After")
     if value is None:
         return None
     try:
@@ -29,13 +29,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     until = _date(value)
     if until is None:
         return None
-    now = _date(headers.get("Date", "")) or datetime.now(UTC)
+    now = _date(_value(headers, "Date") or "") or datetime.now(UTC)
     return bounded((until - now).total_seconds())
 
 
 def bounded(seconds: float) -> float | None:
     """The wait between 0 and :data:`LONGEST_WAIT`; None for what is no number."""
     return None if seconds != seconds else min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _value(headers: Mapping[str, str], name: str) -> str | None:
+    return headers.get(name) or headers.get(name.lower())
 
 
 def _date(text: str) -> datetime | None:

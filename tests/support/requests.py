@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.attempts import Attempt, RetrySettings, run_attempts
@@ -21,6 +22,14 @@ ANY: dict[str, Any] = {}
 def make_request(**changes: Any) -> AgentRequest:
     """A request whose output may be anything."""
     return AgentRequest(**{"stage": "draft", "run": RUN, "output_schema": ANY, **changes})
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 def run_once(agent: Agent, request: AgentRequest) -> AgentResult:

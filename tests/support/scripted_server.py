@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 
@@ -84,17 +85,22 @@ class ScriptedServer:
     Use it as a context manager; ``url`` is its address, ``calls`` what arrived.
     """
 
-    def __init__(self, *replies: Reply, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, *replies: Reply, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.calls: list[Call] = []
         self._replies = list(replies)
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer((host, port), self._handler())
         self._http.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://{self._http.server_address[0]!s}:{self.port}"
+        return f"{self._scheme}://{self._http.server_address[0]!s}:{self.port}"
 
     @property
     def port(self) -> int:
