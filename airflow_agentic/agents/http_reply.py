@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_agentic.agents.foreign_errors import kind_of_status
 from airflow_agentic.agents.retry_after import retry_after
 from airflow_agentic.agents.validate import MalformedOutput, checked_output, parse_json, type_name
 from airflow_agentic.errors import AttemptError, FinalError, RetryableError
@@ -74,13 +75,10 @@ def status_error(reply: Reply, name: str) -> AttemptError:
     message = f"{name} answered {reply.status} {reply.reason}".strip() + (f": {says}" if says else "")
     more = {"reply": reply.excerpt(10_000), "details": {"status": reply.status}}
     wait = retry_after(reply.headers)
-    if reply.status == 429:
-        return RetryableError(message, kind="rate_limited", retry_after=wait, **more)
-    if reply.status == 408:
-        return RetryableError(message, kind="timeout", retry_after=wait, **more)
-    if reply.status >= 500:
-        return RetryableError(message, kind="unavailable", retry_after=wait, **more)
-    return FinalError(message, kind="rejected", **more)
+    kind = kind_of_status(reply.status)
+    if kind == "rejected":
+        return FinalError(message, kind=kind, **more)
+    return RetryableError(message, kind=kind, retry_after=wait, **more)
 
 
 def read_output(reply: Reply, select: str | None, schema: Mapping[str, Any] | None) -> Any:

@@ -15,13 +15,15 @@ from pydantic import ValidationError
 from pydantic_ai import exceptions
 
 from airflow_agentic.agents.callables import failure
-from airflow_agentic.agents.retry_after import bounded
+from airflow_agentic.agents.foreign_errors import kind_of_status, meaning_of
+from airflow_agentic.agents.retry_after import bounded, retry_after
 from airflow_agentic.agents.validate import MalformedOutput
 from airflow_agentic.errors import AttemptError, FinalError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_agentic.agents.foreign_errors import Kind
     from airflow_agentic.errors import FinalKind, RetryableKind
 
 #: Packages whose exceptions tell of a connection, or of the server at its other end.
@@ -56,28 +58,40 @@ def attempt_error(error: Exception) -> AttemptError:
         return MalformedOutput(_problem(error), details=_details(error))
     if _was_cut_off(error):
         return MalformedOutput(f"The reply was cut off: {_text(error)}", details=_details(error))
-    for classes, kind in _FINAL:
-        if isinstance(error, classes):
-            return FinalError(_message(error), kind=kind, details=_details(error))
-    for classes, retryable in _RETRYABLE:
-        if isinstance(error, classes):
-            return _retryable(error, retryable)
+    known = _of_category(error)
+    if known is not None:
+        return known
     if isinstance(error, AirflowNotFoundException):
         return FinalError(f"A tool's connection is missing: {error}", kind="rejected")
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and not isinstance(error, AirflowException):
-        return _of_status(error, status)
+        return _of_kind(error, kind_of_status(status))
     return _of_unknown(error)
 
 
-def _of_status(error: Exception, status: int) -> AttemptError:
-    if status == 429:
-        return _retryable(error, "rate_limited")
-    if status == 408:
-        return _retryable(error, "timeout")
-    if status >= 500:
-        return _retryable(error, "unavailable")
-    return FinalError(_message(error), kind="rejected", details=_details(error))
+def _of_category(error: Exception) -> AttemptError | None:
+    """By pydantic-ai's own categories."""
+    for classes, kind in _FINAL:
+        if isinstance(error, classes):
+            return FinalError(_message(error), kind=kind, details=_details(error))
+    if isinstance(error, exceptions.ModelConnectionError) and _is_refused(error):
+        return FinalError(_message(error), kind="rejected", details=_details(error))
+    for classes, retryable in _RETRYABLE:
+        if isinstance(error, classes):
+            return _retryable(error, retryable)
+    return None
+
+
+def _of_kind(error: Exception, kind: Kind) -> AttemptError:
+    if kind == "rejected":
+        return FinalError(_message(error), kind=kind, details=_details(error))
+    return _retryable(error, kind)
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether there was no connection because the server's certificate isn't trusted."""
+    meaning = meaning_of(error)
+    return meaning is not None and meaning.kind == "rejected"
 
 
 def _of_group(group: exceptions.FallbackExceptionGroup) -> AttemptError:
@@ -98,10 +112,10 @@ def _of_group(group: exceptions.FallbackExceptionGroup) -> AttemptError:
 
 def _of_unknown(error: Exception) -> AttemptError:
     """An exception that pydantic-ai didn't foresee: of the transport, of a tool's server, or while reading a reply."""
-    chain = [error, *_causes(error)]
-    if any(isinstance(each, TimeoutError) for each in chain):
-        return _retryable(error, "timeout")
-    if any(_is_of_transport(each) for each in chain):
+    meaning = meaning_of(error)
+    if meaning is not None:
+        return _of_kind(error, meaning.kind)
+    if any(_is_of_transport(each) for each in (error, *_causes(error))):
         return _retryable(error, "unavailable")
     if any(name.startswith("pydantic_ai.models.") for name in _modules_of(error)):
         return MalformedOutput(f"The reply can't be read: {type(error).__name__}: {error}", details=_details(error))
@@ -114,9 +128,17 @@ def _is_of_transport(error: BaseException) -> bool:
 
 
 def _retryable(error: Exception, kind: RetryableKind) -> RetryableError:
-    wait = getattr(error, "retry_after", None)
-    seconds = bounded(float(wait)) if isinstance(wait, (int, float)) else None
-    return RetryableError(_message(error), kind=kind, retry_after=seconds, details=_details(error))
+    return RetryableError(_message(error), kind=kind, retry_after=_wait(error), details=_details(error))
+
+
+def _wait(error: Exception) -> float | None:
+    """Seconds that the provider asked to wait: in words of its own (milliseconds, the body), or by HTTP's header."""
+    headers = getattr(error, "headers", None) or {}
+    own = getattr(error, "retry_after", None)
+    wait = retry_after(headers) if "retry-after-ms" not in headers else None
+    if wait is None and isinstance(own, (int, float)):
+        wait = bounded(float(own))
+    return wait
 
 
 def _problem(error: exceptions.UnexpectedModelBehavior) -> str:

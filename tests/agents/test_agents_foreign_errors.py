@@ -204,8 +204,8 @@ def test_a_tool_is_judged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = make_agent({"type": "llm", "connection": "model", "tools": tools})
     api = ScriptedServer(Reply(status=429, headers=retry_after_seconds(5)))
     model = OpenAIServer(calls(("with_requests", {"url": api.url})))
+    monkeypatch.setenv("AIRFLOW_CONN_MODEL", model.connection())
     with api, model, pytest.raises(AttemptError) as caught:
-        monkeypatch.setenv("AIRFLOW_CONN_MODEL", model.connection())
         run_once(agent, make_request(prompt="Look it up.", timeout=20))
     assert (caught.value.kind, caught.value.retry_after) == ("rate_limited", 5.0)
     assert caught.value.details["tool_calls"][0]["tool"] == "with_requests"
