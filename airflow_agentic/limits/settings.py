@@ -24,7 +24,9 @@ class Limits:
     max_concurrent: int | None = None
 
 
-KEYS = tuple(Limits.__dataclass_fields__)
+_LIMITS = tuple(Limits.__dataclass_fields__)
+#: All that there is in the ``agentic`` part of an extra.
+KEYS = (*_LIMITS, "prices")
 
 
 def limits_of(extra: Any, connection: str) -> Limits | None:
@@ -33,18 +35,30 @@ def limits_of(extra: Any, connection: str) -> Limits | None:
 
     :raises ConfigError: it holds something else.
     """
-    if not isinstance(extra, dict):
-        raise ConfigError(f"The extra of connection {connection!r}: 'agentic' must be a mapping, not {extra!r}.")
-    for key, value in extra.items():
-        _check(key, value, connection)
-    return Limits(**extra) if extra else None
+    limits = {key: value for key, value in checked_keys(extra, connection).items() if key in _LIMITS}
+    for key, value in limits.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(
+                f"The extra of connection {connection!r}: agentic.{key} must be a whole number of at least 1, "
+                f"not {value!r}."
+            )
+    return Limits(**limits) if limits else None
 
 
-def _check(key: str, value: Any, connection: str) -> None:
+def checked_keys(extra: Any, connection: str, keys: tuple[str, ...] = KEYS, what: str = "agentic") -> dict[str, Any]:
+    """
+    A mapping of a connection's extra.
+
+    :param keys: what it may hold.
+    :param what: its place in the extra.
+    :raises ConfigError: it is none, or holds something else.
+    """
     where = f"The extra of connection {connection!r}"
-    if key not in KEYS:
-        near = difflib.get_close_matches(str(key), KEYS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(KEYS)}."
-        raise ConfigError(f"{where}: 'agentic' has no setting {key!r}; {hint}")
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{where}: agentic.{key} must be a whole number of at least 1, not {value!r}.")
+    if not isinstance(extra, dict):
+        raise ConfigError(f"{where}: {what!r} must be a mapping, not {extra!r}.")
+    for key in extra:
+        if key not in keys:
+            near = difflib.get_close_matches(str(key), keys, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(keys)}."
+            raise ConfigError(f"{where}: {what!r} has no setting {key!r}; {hint}")
+    return extra

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
+    from airflow_agentic.limits.waiting import Waiting
+
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
@@ -30,25 +32,58 @@ class Budget:
     cost_usd: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """What one call takes, tokens and US dollars; of a call that isn't counted in them, nothing."""
+
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Want:
+    """
+    What one call may take.
+
+    :param most: unless it is told to take less.
+    :param least: with less than this, it isn't worth making.
+    """
+
+    most: Amount = Amount()
+    least: Amount = Amount()
+
+
+#: A call that isn't counted in tokens or money.
+ONE_CALL = Want()
+
+
 @dataclass(kw_only=True)
 class Spent:
-    """What a call took in truth, to be set by whoever made it; None: unknown, and what was reserved stands."""
+    """
+    A call that may be made, and what its maker tells of it.
 
+    :param granted: the most that it may take, between its least and its most; no less than its most in what the
+        budget doesn't bound.
+    :param tokens, cost_usd: what it took in truth; None: unknown, and what was granted stands.
+    :param made: False: it was not made after all, and isn't counted.
+    """
+
+    granted: Amount
     tokens: int | None = None
     cost_usd: float | None = None
+    made: bool = True
 
 
 class Spending(Protocol):
-    """
-    A run's purse.
+    """A run's purse."""
 
-    :param budget: what it holds.
-    """
-
-    budget: Budget
+    @property
+    def budget(self) -> Budget:
+        """What it holds."""
+        ...
 
     def call(
-        self, timeout: asyncio.Timeout, *, tokens: int = 0, cost_usd: float = 0.0
+        self, timeout: asyncio.Timeout, waiting: Waiting, want: Want = ONE_CALL
     ) -> AbstractAsyncContextManager[Spent]:
         """
         One call, to be made inside.
@@ -56,7 +91,7 @@ class Spending(Protocol):
         Where only what others have reserved stands in the way, it waits until they have ended.
 
         :param timeout: that the wait doesn't count for.
-        :param tokens, cost_usd: the most that it may take.
+        :param waiting: of the attempt; is told of the wait.
         :raises FinalError: of kind ``budget_exceeded``; the call must not be made.
         :raises LimiterError: what was spent can't be told.
         """
@@ -69,9 +104,9 @@ class _Unbounded:
     budget = Budget()
 
     @contextlib.asynccontextmanager
-    async def call(self, timeout: asyncio.Timeout, *, tokens: int = 0, cost_usd: float = 0.0) -> AsyncIterator[Spent]:
+    async def call(self, timeout: asyncio.Timeout, waiting: Waiting, want: Want = ONE_CALL) -> AsyncIterator[Spent]:
         """Any call may be made."""
-        yield Spent()
+        yield Spent(granted=want.most)
 
 
 UNBOUNDED: Spending = _Unbounded()

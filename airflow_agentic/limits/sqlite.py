@@ -76,7 +76,9 @@ class SqliteStore:
     def step_aside(self, connection: str, ticket: str) -> None:
         """See :meth:`airflow_agentic.limits.store.Store.step_aside`."""
         with self._file.step() as now:
-            self._file.do("UPDATE tickets SET present_until = ? WHERE connection = ? AND name = ?", now, connection, ticket)
+            self._file.do(
+                "UPDATE tickets SET present_until = ? WHERE connection = ? AND name = ?", now, connection, ticket
+            )
 
     def leave(self, connection: str, ticket: str, grant: str) -> None:
         """See :meth:`airflow_agentic.limits.store.Store.leave`."""
@@ -95,7 +97,9 @@ class SqliteStore:
     def settle(self, connection: str, grant: str, tokens: int | None) -> None:
         """See :meth:`airflow_agentic.limits.store.Store.settle`."""
         with self._file.step():
-            self._file.do("UPDATE grants SET lease_until = NULL, tokens = coalesce(?, tokens) WHERE name = ?", tokens, grant)
+            self._file.do(
+                "UPDATE grants SET lease_until = NULL, tokens = coalesce(?, tokens) WHERE name = ?", tokens, grant
+            )
 
     def _clean(self, connection: str, now: float) -> None:
         # A clock that was set back must not make anybody wait for longer than a window.
