@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.template import models
+from airflow_agentic.template.uses import cache_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,12 @@ def inputs_config(inputs: dict[str, Input]) -> dict[str, dict[str, Any]]:
     return planned
 
 
+def budget_config(template: Template) -> dict[str, Any]:
+    """What a run may spend; empty: as much as it likes."""
+    budget = template.spec.budget
+    return {} if budget is None else budget.model_dump(exclude_none=True)
+
+
 def agent_config(agent: Agent) -> dict[str, Any]:
     """An agent."""
     kept = agent.spec.model_dump(exclude={"output", "output_schema", "retry", "timeout"}, exclude_none=True)
@@ -37,12 +44,14 @@ class Configs:
     The configs of one template's stages.
 
     :param agent_key: an agent's name in the template → its key in the plan.
+    :param budget: of the run, from :func:`budget_config`.
     """
 
-    def __init__(self, template: Template, agent_key: Callable[[str], str]) -> None:
+    def __init__(self, template: Template, agent_key: Callable[[str], str], budget: dict[str, Any]) -> None:
         self._template = template
         self._defaults = template.spec.defaults
         self._agent_key = agent_key
+        self._budget = budget
 
     def work(self, stage: Stage) -> dict[str, Any]:
         """What a stage's own task needs: that of an agent, a person or a merge."""
@@ -72,8 +81,10 @@ class Configs:
         more: dict[str, Any] = {}
         if recover := [self._recover(recovery, spec) for recovery in stage.recoveries if recovery.form != "to"]:
             more["recover"] = recover
-        if spec.cache is not None:
-            more["cache"] = spec.cache.model_dump()
+        if (cache := cache_of(self._template, stage)) is not None:
+            more["cache"] = cache.model_dump()
+        if self._budget:
+            more["budget"] = self._budget
         return {**config, **more}
 
     def _texts(self, agent: str, spec: models.AgentStage) -> dict[str, Any]:

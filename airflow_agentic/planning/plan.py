@@ -94,8 +94,11 @@ class PlannedTask:
           ``retry`` (``attempts``, ``wait``, ``multiplier``, ``max_wait`` in seconds, ``jitter``), ``timeout`` in
           seconds or null, ``airflow`` (``pool``, ``queue``, ``priority_weight``, ``executor_config``), ``recover``
           (in order: ``{"kinds": […] (empty: all), "agent": key, "prompt", "prompt_reads", "instructions"}`` or
-          ``{"kinds", "value"}``; entries with ``to`` are the route's), and for an agent that works on the items of a
-          list inside a mapped task group, in one task, ``fan_out`` (the config of ``items`` and ``collect``);
+          ``{"kinds", "value"}``; entries with ``to`` are the route's), ``cache`` (``ttl`` in seconds, ``tools``: also
+          of agents with tools; absent: none), ``budget`` (what the whole run may spend, the same in every task that
+          asks agents: ``calls``, ``tokens``, ``cost_usd``, those that are bounded; absent: none), and for an agent that
+          works on the items of a list inside a mapped task group, in one task, ``fan_out`` (the config of ``items`` and
+          ``collect``);
         * ``items``: ``for_each``, ``max_items``, ``max_parallel`` (or null), ``items_per_task`` (``auto`` or a
           number), ``works`` (``agent``: lists of items are dealt to mapped tasks; ``human`` and ``pipeline``: one
           each), ``when``;

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.planning.configs import inputs_config
+from airflow_agentic.planning.configs import budget_config, inputs_config
 from airflow_agentic.planning.joins import Start
 from airflow_agentic.planning.judging import ends_of
 from airflow_agentic.planning.plan import Plan, canonical_json
@@ -74,7 +74,7 @@ def _notifier(entry: models.Notifier) -> dict[str, Any]:
 
 def _tasks(template: Template) -> tuple[Sheet, AgentBook]:
     sheet, agents = Sheet(), AgentBook()
-    scope = Scope(template, sheet, agents)
+    scope = Scope(template, sheet, agents, budget=budget_config(template))
     scope.plan()
     judged = scope.judged(FINISH)
     several = isinstance(template.spec.artifact, list)

@@ -59,6 +59,7 @@ class Scope:
     :param rounds: of the loops around it in outer scopes.
     :param root: the task that begins an inner pipeline, whose output are its inputs.
     :param mapped: the mapped task group that it is in.
+    :param budget: of the run, whatever the scope's own template says.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Scope:
         rounds: tuple[int, ...] = (),
         root: str | None = None,
         mapped: str | None = None,
+        budget: dict[str, Any],
     ) -> None:
         self._template = template
         self._flow: Flow = template.flow
@@ -81,11 +83,12 @@ class Scope:
         self._rounds = rounds
         self._root = root
         self._mapped = mapped
+        self._budget = budget
         self._prefix = prefix
         self._instances = Instances(self._flow)
         self._reading = Reading(template, self._instances)
         self._entries = Entries(template, sheet, self._instances, root)
-        self._configs = Configs(template, lambda name: agents.key(template.agents[name], path))
+        self._configs = Configs(template, lambda name: agents.key(template.agents[name], path), budget)
         self._fail_skips: list[tuple[Instance, list[str]]] = []
         self._fails: list[tuple[str, str]] = []
         self.artifacts: list[str] = []
@@ -287,6 +290,7 @@ class Scope:
             rounds=self._numbers(place),
             root=begin,
             mapped=mapped,
+            budget=self._budget,
         )
         scope.plan()
         judged = scope.judged(result)

@@ -806,15 +806,73 @@ CODES = (
         "Lower `max_rounds`, of inner loops first.",
     ),
     _code(
-        "AGT901",
-        "Not supported yet",
-        "The language has it, this version doesn't run it.",
+        "AGT480",
+        "A cache for an agent with tools",
+        """What tools find and do isn't in the question, so the same one may have another answer tomorrow; an answer
+        that is used again doesn't ask them.""",
+        """
+        agents:
+          searcher: {type: llm, connection: agentic_default, tools: [{mcp: web}]}
+        stages:
+          find: {agent: searcher, prompt: Find it., cache: {ttl: 7d}}
+        """,
+        (4, 45),
+        "Write `cache: {ttl: 7d, tools: true}` if an old answer is good enough, or leave `cache` out.",
+    ),
+    _code(
+        "AGT481",
+        "A cache that changes nothing (warning)",
+        """`tools: true` is for agents with tools, and the defaults' cache for stages whose agents have none and that
+        have no cache of their own.""",
         """
         stages:
-          draft: {agent: writer, prompt: Write., cache: {ttl: 7d}}
+          load: {agent: loader, cache: {ttl: 1d, tools: true}}
         """,
         (2, 42),
-        "Leave it out, or wait for a later version.",
+        "Write `cache: {ttl: 1d}`.",
+    ),
+    _code(
+        "AGT482",
+        "A price that isn't known",
+        """A budget in US dollars is kept by knowing before each call what it may cost. Prices are those of genai-prices
+        (in the extra `llm`; where that isn't installed, a warning says that nothing was looked up), or a connection's
+        own. A model that a connection names is judged when a run asks for it.""",
+        """
+        budget: {cost_usd: 5}
+        agents:
+          writer: {type: llm, connection: agentic_gateway, model: "openai-chat:our-model"}
+        stages:
+          draft: {agent: writer, prompt: Write.}
+        """,
+        (3, 59),
+        """Name another model, write `budget: {tokens: 500000}`, or leave out `model` and write the model and its
+        `prices` into the connection.""",
+    ),
+    _code(
+        "AGT483",
+        "A budget that doesn't count (warning)",
+        """Tokens and cost are those of models; `http` and `python` agents count in `calls` only. And a run has the
+        budget of its own template: that of another one, which is a pipeline in it, is for runs of that.""",
+        """
+        budget: {tokens: 200000}
+        stages:
+          load: {agent: loader}
+        """,
+        (1, 10),
+        "Write `budget: {calls: 40}`, or leave it out; for a pipeline, write the budget in the template that uses it.",
+    ),
+    _code(
+        "AGT484",
+        "A budget that is too small (warning)",
+        "Each stage that always runs calls its agent once at least, so that every run ends with `budget_exceeded`.",
+        """
+        budget: {calls: 1}
+        stages:
+          load: {agent: loader}
+          check: {agent: loader, needs: load}
+        """,
+        (1, 17),
+        "Write as many as a run needs; `airflow-agentic plan` says how many that can be.",
     ),
 )
 

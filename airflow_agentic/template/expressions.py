@@ -29,6 +29,7 @@ from jinja2 import nodes
 from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
+from jinja2.visitor import NodeTransformer
 
 from airflow_agentic.errors import AgenticError
 
@@ -47,6 +48,8 @@ _OF_TEXT = (
 )
 #: A path in braces, and the words that Jinja doesn't take for names.
 _SIMPLE = re.compile(r"(?<!\{)\{\{ *([A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,40}) *\}\}", re.ASCII)
+#: Begins the names of what blocks print, where it is told apart.
+_BLOCK = "__block_"
 _WORDS = frozenset(("true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"))
 
 
@@ -212,6 +215,18 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return [render(part, scope) for part in value]
     return value
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """All texts in a nested value of text keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from texts_in(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from texts_in(part)
 
 
 def render_text(text: str, scope: Mapping[str, Any]) -> Any:
@@ -388,17 +403,33 @@ def _valued(text: str, change: Callable[[nodes.Expr], nodes.Expr]) -> Callable[[
 def _marked(text: str) -> Callable[[Mapping[str, Any]], tuple[str, list[RenderedPassage]]]:
     from airflow_agentic.template.references import output_reads
 
-    tree = _fresh(text)
+    tree = _BlocksInserted().visit(_fresh(text))
     expressions = []
-    sources = _expression_sources(text)
+    sources = iter(_expression_sources(text))
     for mark, (output, index, reads) in enumerate(output_reads(tree)):
         expression = output.nodes[index]
+        is_block = isinstance(expression, nodes.Name) and expression.name.startswith(_BLOCK)
         name = nodes.Name("__passage", "load", lineno=expression.lineno)
         arguments = [nodes.Const(mark, lineno=expression.lineno), expression]
         output.nodes[index] = nodes.Call(name, arguments, [], None, None, lineno=expression.lineno)
-        expressions.append((sources[mark] if mark < len(sources) else "", reads))
+        expressions.append(("" if is_block else next(sources, ""), reads))
     template = _compile(tree)
     return lambda scope: _collect(template, expressions, scope)
+
+
+class _BlocksInserted(NodeTransformer):
+    """What a filter or call block prints becomes one insertion: inside of it, nobody could tell them apart."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def _inserted(self, node: nodes.FilterBlock | nodes.CallBlock) -> list[nodes.Node]:
+        self._count += 1
+        name, line = f"{_BLOCK}{self._count}", node.lineno
+        kept = nodes.AssignBlock(nodes.Name(name, "store", lineno=line), None, [node], lineno=line)
+        return [kept, nodes.Output([nodes.Name(name, "load", lineno=line)], lineno=line)]
+
+    visit_FilterBlock = visit_CallBlock = _inserted  # noqa: N815
 
 
 def _expression_sources(text: str) -> list[str]:

@@ -14,12 +14,17 @@ _SHOWN = 20
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like ``name``, if one is like it; of very many names, only those of its length are asked."""
+    """
+    The known name most like ``name``, if one is like it; capitals don't count.
+
+    Of very many names, only those of its length are asked.
+    """
     names = list(known)
     if len(names) > _MANY:
         names = [other for other in names if len(other) == len(name)][:_MANY]
-    found = get_close_matches(name, names, n=1, cutoff=0.6)
-    return found[0] if found else None
+    by_small = {other.lower(): other for other in reversed(names)}
+    found = get_close_matches(name.lower(), list(by_small), n=1, cutoff=0.6)
+    return by_small[found[0]] if found else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -277,6 +277,13 @@ class FanOut(Model):
     items_per_task: ItemsPerTask | None = None
 
 
+class Cache(Model):
+    """How long an answer is used again."""
+
+    ttl: Duration
+    tools: bool = Field(default=False, description="also for agents with tools, whose answers may change by themselves")
+
+
 class Defaults(Settings, FanOut):
     """Settings of all stages that allow them."""
 
@@ -284,6 +291,7 @@ class Defaults(Settings, FanOut):
     retry: Retry | None = None
     timeout: Duration | None = None
     on_error: Any = None
+    cache: Cache | None = Field(default=None, description="of stages whose agent may have one")
 
 
 class Flow(Model):
@@ -303,13 +311,6 @@ class Repeated(FanOut):
     for_each: Expression | None = None
 
 
-class Cache(Model):
-    """How long an answer is used again."""
-
-    ttl: Duration
-    tools: bool = Field(default=False, description="also for agents with tools")
-
-
 class AgentStage(Flow, Repeated, Settings):
     """A stage that an agent works on."""
 
@@ -319,7 +320,7 @@ class AgentStage(Flow, Repeated, Settings):
     accept: Expression | None = None
     retry: Retry | None = None
     timeout: Duration | None = None
-    cache: Cache | None = None
+    cache: Cache | None = Field(default=None, description="false: none, whatever the defaults say")
 
 
 class MergeSpec(Model):
@@ -445,12 +446,19 @@ class ArtifactSpec(Model):
     asset: str | None = Field(default=None, min_length=1)
 
 
+#: Of calls and tokens; what is spent is counted in 64 bits.
+MOST = 10**15
+
+
 class Budget(Model):
     """How much a whole run may spend."""
 
-    calls: int | None = Field(default=None, ge=1)
-    tokens: int | None = Field(default=None, ge=1)
-    cost_usd: float | None = Field(default=None, gt=0)
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    calls: int | None = Field(
+        default=None, ge=1, le=MOST, description="requests to models and APIs, calls of callables"
+    )
+    tokens: int | None = Field(default=None, ge=1, le=MOST, description="of prompts and answers of models")
+    cost_usd: float | None = Field(default=None, gt=0, le=1e9, description="of models, in US dollars")
 
 
 class TemplateModel(Model):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TemplateError
-from airflow_agentic.template import models, unsupported
+from airflow_agentic.template import models
 from airflow_agentic.template.agents import add_agent
 from airflow_agentic.template.checks import Checking, run_checks, run_inner_checks
 from airflow_agentic.template.includes import read_includes
@@ -17,7 +17,7 @@ from airflow_agentic.template.problems import Problems, in_order
 from airflow_agentic.template.reader import Reader
 from airflow_agentic.template.source import Source, parse_source, read_source, to_data
 from airflow_agentic.template.stages import Loading, Scope, read_stages
-from airflow_agentic.template.structure import read_artifacts, read_schedule
+from airflow_agentic.template.structure import read_artifacts, read_schedule, read_top_level
 from airflow_agentic.template.template import Agent, Template
 from airflow_agentic.template.texts import (
     Analysis,
@@ -85,10 +85,7 @@ def read_body(
         reader.error("AGT201", "a template is a mapping with version: and stages:", ())
         return None
     data = {key: value for key, value in data.items() if not key.startswith("x-")}
-    data = reader.refuse_unsupported(data, unsupported.TOP_LEVEL, ())
-    if isinstance(data.get("defaults"), dict):
-        data["defaults"] = reader.refuse_unsupported(data["defaults"], unsupported.STAGE, ("defaults",))
-    spec = reader.model(models.TemplateModel, data, (), version=1, stages={}) or _empty_spec()
+    spec = read_top_level(reader, data)
     stage_data = reader.mapping(data.get("stages"), ("stages",))
     if data.get("stages") == {}:
         reader.error("AGT207", "a template has at least one stage", ("stages",))
@@ -144,11 +141,6 @@ def _name(reader: Reader, data: dict[str, Any], spec: models.TemplateModel, path
         message = f"the file's name '{path.stem}' can't be a DAG's id: letters, digits, '_', '-' and '.' only"
         reader.error("AGT204", message, (), f"write name: {better or 'my_template'}")
     return spec.name or path.stem
-
-
-def _empty_spec() -> models.TemplateModel:
-    """Stands for a top level that can't be read, so that the rest of the file is."""
-    return models.TemplateModel(version=1, stages={})
 
 
 def analysed(template: Template, loading: Loading, place: Loc) -> Template:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from airflow_agentic.template import models, unsupported
+from airflow_agentic.template import models
 from airflow_agentic.template.hints import did_you_mean
 
 if TYPE_CHECKING:
@@ -67,8 +67,39 @@ _HINTS = {
     "retry_delay": "write retry: {wait: 2s}",
     "execution_timeout": "write timeout: (for one attempt)",
     "provide_context": "a callable that has a parameter `run` gets the run",
+    "budget": "a run has one: write it at the top level",
+    "max_cost": "write budget: {cost_usd: 5}, at the top level",
+    "window": "only an agent of type llm has one",
+    "context_window": "write window: {max_tokens: 32000}",
+    "cache": "write it at a stage, or below defaults: for all of them",
+    "cached": "write cache: {ttl: 7d}",
+    "memoize": "write cache: {ttl: 7d}",
+    "ttl": "write cache: {ttl: 7d}",
 }
-_LEAVE_OUT = "it is part of the language, but this version doesn't run it: leave it out"
+#: Of keys that mean something else elsewhere.
+_HINTS_OF: dict[type[models.Model], dict[str, str]] = {
+    models.Budget: {
+        "max_calls": "write calls:",
+        "requests": "write calls:",
+        "max_tokens": "write tokens:",
+        "cost": "write cost_usd:",
+        "usd": "write cost_usd:",
+        "max_cost": "write cost_usd:",
+    },
+    models.Window: {
+        "tokens": "write max_tokens:",
+        "strategy": "write overflow:",
+        "truncate": "write overflow: truncate",
+    },
+    models.Cache: {"expires": "write ttl:", "for": "write ttl:", "max_age": "write ttl:"},
+}
+#: How keys are written of which one may think that they hold a single value.
+_FORMS_OF_KEYS = {
+    "budget": "write budget: {calls: 40}; it bounds calls, tokens and cost_usd",
+    "window": "write window: {max_tokens: 32000}",
+    "cache": "write cache: {ttl: 7d}",
+    "retry": "write retry: {attempts: 4}",
+}
 _TYPES = {
     "string_type": "must be a text",
     "int_type": "must be a whole number",
@@ -80,6 +111,13 @@ _TYPES = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
 }
+_BOUNDS = {
+    "greater_than": "more than",
+    "greater_than_equal": "at least",
+    "less_than": "less than",
+    "less_than_equal": "at most",
+}
+_NO_MAPPING = ("dict_type", "model_type", "model_attributes_type")
 
 _FORMS = {
     "name": "holds letters, digits, '_', '-' and '.' only: it is the DAG's id",
@@ -131,7 +169,7 @@ class Reader:
         """Report keys with nothing behind them, which somebody forgot, and go on with a value for them."""
         empty = [key for key in instead if key in data and data[key] in (None, {}, "")]
         for key in empty:
-            self.error("AGT208", f"'{key}' is empty", (*loc, key), key=data[key] is None)
+            self.error("AGT208", f"'{key}' is empty", (*loc, key), _FORMS_OF_KEYS.get(key), key=data[key] is None)
         return {**data, **{key: instead[key] for key in empty}} if empty else data
 
     def mapping(self, data: Any, loc: Loc) -> dict[str, Any]:
@@ -142,13 +180,6 @@ class Reader:
             self.error("AGT204", f"{quoted(loc)} must be a mapping", loc)
         return {}
 
-    def refuse_unsupported(self, data: dict[str, Any], keys: tuple[str, ...], loc: Loc) -> dict[str, Any]:
-        """Report the keys that this version doesn't run, and go on without them."""
-        kept, found = unsupported.split(data, keys)
-        for key in found:
-            self.error("AGT901", f"'{key}' is not supported yet", (*loc, key), _LEAVE_OUT, key=True)
-        return kept
-
     def one_kind(self, data: dict[str, Any], kinds: Iterable[str], code: str, message: str, loc: Loc) -> str | None:
         """The one key of several that says what a mapping is; otherwise a problem, and None."""
         found = [key for key in kinds if key in data]
@@ -158,22 +189,24 @@ class Reader:
         self.error(code, message, loc, None if found else next(filter(None, hints), None))
         return None
 
-    def unknown_key(self, key: str, known: Iterable[str], loc: Loc) -> None:
+    def unknown_key(self, key: str, known: Iterable[str], loc: Loc, hint: str | None = None) -> None:
         """Report a key that doesn't exist there."""
-        hint = _HINTS.get(key) or did_you_mean(key, known)
+        hint = hint or _HINTS.get(key) or did_you_mean(key, known)
         self.error("AGT202", f"there is no key '{key}' here", (*loc, key), hint, key=True)
 
     def _invalid(self, kind: type[models.Model], error: dict[str, Any], loc: Loc) -> None:
         place = (*loc, *error["loc"])
         code, last = error["type"], str(error["loc"][-1]) if error["loc"] else ""
         if code == "extra_forbidden":
-            self.unknown_key(last, _keys_at(kind, error["loc"][:-1]), place[:-1])
+            model = _model_at(kind, error["loc"][:-1])
+            hint = _HINTS_OF.get(model, {}).get(last) if model is not None else None
+            self.unknown_key(last, _keys_of(model), place[:-1], hint)
         elif code == "missing":
             self.error("AGT203", f"the key '{last}' is missing{inside(place[:-1])}", place[:-1])
         elif code == "string_too_short" or error.get("ctx", {}).get("pattern") == models.NOT_EMPTY:
             self.error("AGT208", f"{quoted(place)} is empty", place)
         else:
-            self.error("AGT204", f"{quoted(place)} {_words(error)}", place)
+            self.error("AGT204", f"{quoted(place)} {_words(error)}", place, _hint(error, last))
 
 
 def _without(data: Any, path: tuple[str | int, ...]) -> Any:
@@ -186,15 +219,26 @@ def _without(data: Any, path: tuple[str | int, ...]) -> Any:
     return others if inner is data[key] else {**others, key: inner}
 
 
-def _keys_at(kind: type[models.Model], path: tuple[str | int, ...]) -> list[str]:
-    """The keys of the model that stands at a path inside another one."""
+def _model_at(kind: type[models.Model], path: tuple[str | int, ...]) -> type[models.Model] | None:
+    """The model that stands at a path inside another one."""
     for part in path:
         field = kind.model_fields.get(str(part))
         inner = re.findall(r"models\.(\w+)", str(field.annotation)) if field is not None else []
         if not inner:
-            return []
+            return None
         kind = getattr(models, inner[0])
-    return [field.alias or name for name, field in kind.model_fields.items()]
+    return kind
+
+
+def _keys_of(kind: type[models.Model] | None) -> list[str]:
+    return [] if kind is None else [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _hint(error: dict[str, Any], key: str) -> str | None:
+    """What to write instead of a wrong value: the word that was meant, or the form of the key."""
+    if error["type"] == "literal_error":
+        return did_you_mean(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+    return _FORMS_OF_KEYS.get(key) if error["type"] in _NO_MAPPING else None
 
 
 def _words(error: dict[str, Any]) -> str:
@@ -207,6 +251,8 @@ def _words(error: dict[str, Any]) -> str:
         return f"must be {context['expected']}"
     if code == "string_pattern_mismatch":
         return _FORMS.get(str(error["loc"][-1]), f"must match {context['pattern']}")
+    if code in _BOUNDS:
+        return f"must be {_BOUNDS[code]} {next(iter(context.values())):,}"
     if code in ("too_short", "missing_argument"):
         return "must not be empty"
     return "is wrong: " + str(error["msg"])[:1].lower() + str(error["msg"])[1:]

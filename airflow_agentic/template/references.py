@@ -352,7 +352,7 @@ def _visit_for(walk: _Walk, node: nodes.For, _strict: bool, known: frozenset[Pat
             names[node.target.name] = items
         else:
             names.update({name.name: _Local(None, items.reads) for name in node.target.find_all(nodes.Name)})
-        names["loop"] = _Local(None)
+        names["loop"] = _Local(None, items.reads)
         # Where there is an item, there is the list.
         facts = known if items.path is None else known | {items.path[:-1]}
         if node.test is not None:

@@ -63,6 +63,7 @@ def _fill_in(definitions: dict[str, Any]) -> None:
     for name in ("AgentStage", "AgentRecovery"):
         definitions[name]["properties"]["agent"] = agent
     definitions["PipelineStage"]["properties"]["pipeline"] = {"anyOf": [{"type": "string"}, _ref("InnerPipeline")]}
+    definitions["AgentStage"]["properties"]["cache"] = {"anyOf": [_ref("Cache"), {"const": False}]}
     definitions["InnerPipeline"]["properties"]["stages"] = _STAGES
     definitions["Defaults"]["properties"]["on_error"] = _ref("Entries")
     for kind in models.STAGES.values():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.template import models, unsupported
+from airflow_agentic.template import models
 from airflow_agentic.template.hints import did_you_mean, nearest
 from airflow_agentic.template.reader import inside, quoted
 from airflow_agentic.template.template import RESERVED_NAMES
@@ -29,7 +29,10 @@ _STAGE_INSTEAD: dict[str, Any] = {
     "when": "true",
     "accept": "true",
     "for_each": None,
+    "cache": None,
 }
+_AGENT_INSTEAD: dict[str, Any] = {"prompt": "-", "instructions": "-", "window": None}
+_BUDGET_INSTEAD: dict[str, Any] = {"calls": None, "tokens": None, "cost_usd": None}
 _KINDS = {
     "agent": "a stage with an agent",
     "merge": "a merge",
@@ -61,7 +64,6 @@ def read_stage(reader: Reader, data: Any, loc: Loc, has_default_agent: bool) -> 
     if len(kinds) > 1:
         reader.error("AGT209", f"a stage is one of {', '.join(kinds)}, not several", (*loc, kinds[1]), key=True)
         return None
-    data = reader.refuse_unsupported(data, unsupported.STAGE, loc)
     data = reader.refuse_empty(data, _STAGE_INSTEAD, loc)
     if not kinds and not has_default_agent:
         guess = next((key for key in data if nearest(key, models.STAGES)), None)
@@ -74,6 +76,8 @@ def read_stage(reader: Reader, data: Any, loc: Loc, has_default_agent: bool) -> 
     kind = kinds[0] if kinds else "agent"
     if kind != "agent":
         data = _refuse_foreign_keys(reader, kind, data, loc)
+    elif data.get("cache") is False:
+        data = {**data, "cache": None}
     more = {key: _STAGE_INSTEAD[key] for key in data if key == "prompt"}
     return reader.model(models.STAGES[kind], data, loc, **more)  # type: ignore[return-value]
 
@@ -105,8 +109,7 @@ def read_agent(reader: Reader, data: Any, loc: Loc) -> models.AgentBase | None:
         hint = did_you_mean(str(kind), models.AGENTS) or "one of llm, http, python"
         reader.error("AGT204", f"there is no agent of type '{kind}'", (*loc, "type"), hint)
         return None
-    data = reader.refuse_unsupported(data, unsupported.AGENT if kind == "llm" else (), loc)
-    data = reader.refuse_empty(data, {"prompt": "-", "instructions": "-"}, loc)
+    data = reader.refuse_empty(data, _AGENT_INSTEAD, loc)
     required = {"connection": "-"} if kind != "python" else {"callable": "module:function"}
     more = {"prompt": "-"} if kind == "llm" and "prompt" in data else {}
     agent = reader.model(models.AGENTS[kind], data, loc, **required, **more)
@@ -141,6 +144,18 @@ def read_schedule(reader: Reader, data: Any) -> dict[str, Any] | str | None:
     kind = reader.one_kind(data, models.SCHEDULES, "AGT204", message, loc)
     model = reader.model(models.SCHEDULES[kind], data, loc) if kind is not None else None
     return None if model is None else model.model_dump()
+
+
+def read_top_level(reader: Reader, data: dict[str, Any]) -> models.TemplateModel:
+    """The top level's own keys; what is wrong with them is left out."""
+    data = reader.refuse_empty(data, {"budget": None}, ())
+    if isinstance(data.get("budget"), dict):
+        data = {**data, "budget": reader.refuse_empty(data["budget"], _BUDGET_INSTEAD, ("budget",))}
+    if isinstance(data.get("defaults"), dict):
+        data = {**data, "defaults": reader.refuse_empty(data["defaults"], {"cache": None}, ("defaults",))}
+    spec = reader.model(models.TemplateModel, data, (), version=1, stages={})
+    # An empty one stands for a top level that can't be read, so that the rest of the file is.
+    return spec or models.TemplateModel(version=1, stages={})
 
 
 def read_artifacts(reader: Reader, data: Any) -> tuple[models.ArtifactSpec, ...]:

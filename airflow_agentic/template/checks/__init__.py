@@ -69,6 +69,11 @@ def run_checks(checking: Checking) -> None:
     for check in (*schedule.CHECKS, *artifacts.CHECKS):
         check(checking)
     agents.check_agents_used(checking)
+    template = checking.template
+    if template.spec.budget is not None or any(stage.pipeline is not None for stage in template.stages.values()):
+        from airflow_agentic.template.checks import budgets
+
+        budgets.check(checking)
 
 
 def run_inner_checks(checking: Checking) -> None:
@@ -91,6 +96,10 @@ def run_inner_checks(checking: Checking) -> None:
         from airflow_agentic.template.checks import fan_out
 
         fan_out.check(checking)
+    if "cache" in used or checking.template.spec.defaults.cache is not None:
+        from airflow_agentic.template.checks import caching
+
+        caching.check(checking)
     if "human" in used:
         from airflow_agentic.template.checks import people
 

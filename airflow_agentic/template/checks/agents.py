@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_agentic.template import models
 from airflow_agentic.template.hints import did_you_mean, listed
+from airflow_agentic.template.uses import used_agents
 
 if TYPE_CHECKING:
     from airflow_agentic.template.checks import Checking
@@ -67,22 +68,11 @@ def _check_prompt_read(checking: Checking, stage: Stage, agent: Agent) -> None:
 def check_agents_used(checking: Checking) -> None:
     """An agent of this file that nobody uses is odd."""
     template = checking.template
-    used: set[str | None] = set()
-    _add_used(template, used)
+    used = {id(agent) for agent in used_agents(template)}
     for agent in template.agents.values():
-        if agent.name not in used and agent.loc[0] == "agents" and agent.source is template.source:
+        if id(agent) not in used and agent.loc[0] == "agents" and agent.source is template.source:
             message = f"no stage uses the agent '{agent.name}'"
             checking.report("AGT413", message, agent.loc, key=True, severity="warning")
-
-
-def _add_used(template: Template, used: set[str | None]) -> None:
-    """The names of the agents that stages use, those of pipelines in place included, and of those that stand in."""
-    for stage in template.stages.values():
-        used.add(stage.agent)
-        if stage.recoveries:
-            used.update(entry.agent for entry in stage.recoveries)
-        if stage.pipeline is not None and stage.pipeline.agents is template.agents:
-            _add_used(stage.pipeline, used)
 
 
 CHECKS = (check_agents_exist, check_prompts)
