@@ -24,6 +24,7 @@ from airflow_agentic.operators.gathering import check_tolerance, entries_of, gat
 from airflow_agentic.operators.life import Life
 from airflow_agentic.operators.listing import listed
 from airflow_agentic.operators.scope import build_scope
+from airflow_agentic.operators.supervision import supervised
 from airflow_agentic.operators.xcom import push_output, push_provenance
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class AgentOperator(PlannedOperator):
             with contextlib.suppress(RuntimeError):  # the loop has just been closed
                 self._at_work.get_loop().call_soon_threadsafe(self._at_work.cancel)
 
-    def ask(self, context: Context, scope: Scope, question: Callable[[Asking, Life], Coroutine[Any, Any, T]]) -> T:
+    def ask(self, context: Context, scope: Scope, question: Callable[[Asking], Coroutine[Any, Any, T]]) -> T:
         """
         Ask the stage's agents in an event loop.
 
@@ -97,15 +98,20 @@ class AgentOperator(PlannedOperator):
         :raises RetryLater: something has to wait too long.
         """
         from airflow_agentic.operators.asking import Asking
+        from airflow_agentic.operators.journal import Journal
 
-        life = Life.of(context["ti"], self.retries or 0)
-        asking = Asking(self, context, scope, life)
+        ti = context["ti"]
+        life = Life.of(ti, self.retries or 0)
+        journal = Journal(context["task_state_store"], life, ti.try_number)
+        journal.read()
+        asking = Asking(self, context, scope, life, journal)
 
         async def main() -> T:
             self._at_work = asyncio.current_task()
             if self._stopping:
                 raise StoppedError("The task was told to stop before it asked its agent.")
-            return await question(asking, life)
+            async with supervised(self.on_kill):
+                return await question(asking)
 
         try:
             return run_loop(main())
@@ -124,18 +130,16 @@ class AgentOperator(PlannedOperator):
         """
         from airflow_agentic.operators.attempt_log import Item
         from airflow_agentic.operators.batch import AT_ONCE, Batch
-        from airflow_agentic.operators.journal import Journal
 
         items = [Item(index=entry["index"], value=entry["item"]) for entry in entries]
 
-        async def question(asking: Asking, life: Life) -> list[dict[str, Any]]:
-            journal = Journal(context["task_state_store"], life)
-            return await Batch(asking=asking, items=items, at_once=at_once or AT_ONCE, journal=journal).results()
+        async def question(asking: Asking) -> list[dict[str, Any]]:
+            return await Batch(asking=asking, items=items, at_once=at_once or AT_ONCE).results()
 
         return self.ask(context, scope, question) if items else []
 
     def _answer(self, context: Context, scope: Scope) -> None:
-        outcome = self.ask(context, scope, lambda asking, _life: asking.outcome())
+        outcome = self.ask(context, scope, lambda asking: asking.outcome())
         if outcome.failed is not None:
             raise self._final(outcome.failed, outcome)
         if outcome.error is not None and outcome.recovered == "value":
@@ -143,11 +147,11 @@ class AgentOperator(PlannedOperator):
         ti = context["ti"]
         push_provenance(
             ti,
+            self.planned,
             attempt=outcome.attempt,
             record=outcome.record,
             model=outcome.model,
             agent=outcome.agent,
-            **({"round": self.planned.round} if self.planned.rounds else {}),
             **({"recovered": outcome.recovered} if outcome.recovered else {}),
         )
         push_output(ti, outcome.output)
@@ -190,6 +194,5 @@ def push_gathered(
     output = gathered(entries, results)
     check_tolerance(planned.stage, output, tolerate)
     sources = [{key: result.get(key) for key in ("index", "attempt", "record", "recovered")} for result in results]
-    where = {"round": planned.round} if planned.rounds else {}
-    push_provenance(context["ti"], attempt=None, record=None, model=None, agent=None, items=sources, **where)
+    push_provenance(context["ti"], planned, items=sources)
     push_output(context["ti"], output)

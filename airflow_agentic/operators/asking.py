@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_agentic.agents.base import Agent
     from airflow_agentic.operators.agent import AgentOperator
     from airflow_agentic.operators.attempt_log import Item
+    from airflow_agentic.operators.journal import Journal
     from airflow_agentic.operators.life import Life
     from airflow_agentic.operators.scope import Scope
 
@@ -78,15 +79,17 @@ class Asking:
     What is asked of a stage's agents in one try of its task; items can be asked for at the same time.
 
     :param scope: what the stage's texts see.
+    :param journal: what the task's earlier tries have got.
     """
 
-    def __init__(self, operator: AgentOperator, context: Context, scope: Scope, life: Life) -> None:
+    def __init__(self, operator: AgentOperator, context: Context, scope: Scope, life: Life, journal: Journal) -> None:
         from airflow_agentic.agents.attempts import RetrySettings
 
         self._operator = operator
         self._context = context
         self._scope = scope
         self._life = life
+        self._journal = journal
         self._config = operator.planned.config
         self._retry = RetrySettings(**self._config["retry"])
         self._inline_wait = config.get_float("inline_wait")
@@ -101,7 +104,7 @@ class Asking:
         :raises RetryLater: the next attempt has to wait too long, and Airflow will make another try.
         """
         values = self._scope.values if item is None else {**self._scope.values, "item": item.value, "index": item.index}
-        log = AttemptLog(self._operator, self._context, item)
+        log = AttemptLog(self._operator, self._context, item, self._journal)
         past = Past(list(self._made.get(None if item is None else item.index, ())))
         error: AgenticError | None = None
         for place, entry in enumerate((self._config, *self._config.get("recover", ()))):
@@ -111,7 +114,10 @@ class Asking:
                 if "value" in entry:
                     outcome = self._fixed(entry, place - 1, values)
                 else:
-                    outcome = await self._asked(entry, values, past, log, item)
+                    log.begin(entry["agent"], place)
+                    answered = await log.answered(past)
+                    attempt = answered or await self._asked(entry, values, past, log, item)
+                    outcome = _outcome(attempt, log)
             except _PASSING:
                 raise
             except AgenticError as caught:
@@ -119,24 +125,25 @@ class Asking:
             else:
                 helped: Literal["agent", "value"] = "value" if "value" in entry else "agent"
                 return replace(outcome, error=error, recovered=None if error is None else helped)
-        return Outcome(error=error, attempt=max(past.number, log.number) or None, record=log.path, agent=log.agent)
+        number = max(past.number, log.number) or None
+        return Outcome(error=error, attempt=number, record=log.path or past.path, agent=log.agent)
 
     async def _asked(
         self, entry: Mapping[str, Any], values: Mapping[str, Any], past: Past, log: AttemptLog, item: Item | None
-    ) -> Outcome:
-        """The output of one agent."""
+    ) -> Attempt:
+        """The attempt of one agent that succeeds."""
         from airflow_agentic.agents.attempts import run_attempts
 
-        name = log.agent = entry["agent"]
-        agent, request = self._agent(name), self._prompting.request(entry, values)
+        agent, request = self._agent(entry["agent"]), self._prompting.request(entry, values)
         before = max(past.number, log.number)
         made = past.of_next_agent()
+        first = min(made.attempts + 1, self._retry.attempts)
         try:
-            attempt = await run_attempts(
+            return await run_attempts(
                 agent,
-                request,
+                replace(request, steps=log.steps(max(made.begun, before + 1), before + first)),
                 retry=self._retry,
-                first_attempt=min(made + 1, self._retry.attempts),
+                first_attempt=first,
                 numbered_after=before,
                 inline_wait=self._inline_wait,
                 # no try is left for a long wait, and waiting for a limit is no failure
@@ -152,8 +159,7 @@ class Asking:
         except asyncio.CancelledError:
             if log.succeeded is None:
                 raise
-            attempt = log.succeeded  # the process ends, but what was paid for is kept
-        return _outcome(attempt, log)
+            return log.succeeded  # the process ends, but what was paid for is kept
 
     def _fixed(self, entry: Mapping[str, Any], place: int, values: Mapping[str, Any]) -> Outcome:
         """The value that stands in for an output."""

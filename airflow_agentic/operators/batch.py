@@ -1,21 +1,18 @@
 """
 Working on many items at the same time, in one task.
 
-Each item is asked for as a stage without items is, with attempts, recoveries and records of its own. An item that
-failed is a result like any other. What is done is kept in a journal at once, so that a later try of the task begins
-with what is missing, however the task ended.
+Each item is asked for as a stage without items is, with attempts, recoveries, records and kept answers of its own: a
+later try of the task asks only for what is missing, however the task ended. An item that failed is a result like any
+other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.agents.threads import run_to_end
 from airflow_agentic.errors import AttemptError, RetryLater, StoppedError
 from airflow_agentic.operators.asking import kind_of, message_of
 
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
 
     from airflow_agentic.operators.asking import Asking, Outcome
     from airflow_agentic.operators.attempt_log import Item
-    from airflow_agentic.operators.journal import Journal
-
-log = logging.getLogger(__name__)
 
 #: Items at work at the same time in one task, where the template sets no bound.
 AT_ONCE = 16
@@ -43,10 +37,7 @@ class Batch:
     asking: Asking
     items: Sequence[Item]
     at_once: int
-    journal: Journal
     _results: dict[int, dict[str, Any]] = field(default_factory=dict, init=False)
-    _unsaved: list[dict[str, Any]] = field(default_factory=list, init=False)
-    _saving: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _waiting: list[_Waiting] = field(default_factory=list, init=False)
 
     async def results(self) -> list[dict[str, Any]]:
@@ -55,17 +46,13 @@ class Batch:
 
         :raises RetryLater: some have to wait, and all the others have results, which the next try will find.
         """
-        earlier = await run_to_end(self.journal.read)
-        self._results = {result["index"]: result for result in earlier}
-        missing = iter([item for item in self.items if item.index not in self._results])
+        missing = iter(self.items)
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(self.at_once, len(self.items))):
                     workers.create_task(self._work(missing))
         except BaseExceptionGroup as errors:  # the others were stopped because of the first
             raise errors.exceptions[0] from None
-        finally:
-            await self._save()
         if self._waiting:
             raise _later(self._waiting)
         self._check_complete()
@@ -79,23 +66,9 @@ class Batch:
             except RetryLater as later:
                 self._waiting.append(_Waiting(item=item, due=time.monotonic() + later.wait, later=later))
                 continue
-            result = _result(item, outcome)
-            self._results[item.index] = result
-            self._unsaved.append(result)
-            await self._save()
+            self._results[item.index] = _result(item, outcome)
             if _is_stopping():
                 return
-
-    async def _save(self) -> None:
-        """What several items have finished meanwhile goes into the journal together; a single one needs none."""
-        async with self._saving:
-            results, self._unsaved = self._unsaved, []
-            if not results or len(self.items) == 1:
-                return
-            try:
-                await run_to_end(partial(self.journal.add, results))
-            except Exception:  # the work itself is done
-                log.warning("The results of %d items could not be kept for a retry.", len(results), exc_info=True)
 
     def _check_complete(self) -> None:
         """

@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 from support.fan_outs import agent_config, python_agent, task
 from support.records import attempt, failed_attempt
 from support.requests import RUN
+from support.state_stores import StateStore, journal_of
 
 from airflow_agentic.agents.threads import run_loop
 from airflow_agentic.errors import RetryLater
@@ -53,14 +54,20 @@ def value(value: Any, *kinds: str) -> dict[str, Any]:
 
 
 def asking(
-    *recover: dict[str, Any], life: Life = FIRST_TRY, try_number: int = 1, schema: Any = None, **config: Any
+    *recover: dict[str, Any],
+    life: Life = FIRST_TRY,
+    try_number: int = 1,
+    schema: Any = None,
+    store: StateStore | None = None,
+    **config: Any,
 ) -> Asking:
     own = agent_config(recover=list(recover), **{"input": {"value": "{{ draft.n }}"}, **config})
     agents = AGENTS if schema is None else {**AGENTS, "worker": {**FAILING, "output_schema": schema}}
     with DAG("d"):
         operator = AgentOperator.of(task("work", "agent", own), "d1", agents=agents)
     ti = SimpleNamespace(run_id="r", map_index=None, try_number=try_number, max_tries=10)
-    return Asking(operator, {"ti": ti}, SCOPE, life)  # type: ignore[typeddict-item]
+    journal = journal_of(StateStore() if store is None else store, life, try_number)
+    return Asking(operator, {"ti": ti}, SCOPE, life, journal)  # type: ignore[typeddict-item]
 
 
 def ask(*recover: dict[str, Any], **more: Any) -> Outcome:
@@ -232,6 +239,61 @@ def test_a_long_wait_is_airflows_unless_there_is_no_other_try(
         ask(value("instead"))
     last = Life(former_tries=0, is_first_try=False, is_last_try=True)
     assert ask(value("instead"), life=last, try_number=2).output == "instead"
+
+
+# ---- answers kept by earlier tries
+
+
+def test_an_answer_of_an_earlier_try_is_taken_as_it_was(trace: TraceStore) -> None:
+    store = StateStore()
+    first = ask(agent="double", store=store)
+    again = ask(agent="double", store=store, **of_try(2), input={"value": -1})
+    assert again == first
+    assert numbers(trace) == [(1, 1, "double", "success")]
+
+
+def test_a_record_that_was_not_written_any_more_is_written_by_the_next_try(
+    trace: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = StateStore()
+
+    def killed(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AgentOperator, "write_record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(agent="double", store=store)
+    assert numbers(trace) == []
+    outcome = ask(agent="double", store=store, **of_try(2))
+    assert (outcome.output, outcome.attempt, outcome.record) == (14, 1, "d/r/attempts/work.-1.1.1.json")
+    record = trace.read(str(outcome.record))
+    assert isinstance(record, AttemptRecord)
+    assert (record.input["input"], record.output, record.state, record.try_number) == ({"value": 7}, 14, "success", 1)
+
+
+def test_a_stand_ins_answer_is_kept_as_well(trace: TraceStore) -> None:
+    store = StateStore()
+    first = ask(stand_in("other"), store=store)
+    again = ask(stand_in("other"), store=store, **of_try(2))
+    assert (again.output, again.attempt, again.record, again.recovered) == (
+        first.output,
+        first.attempt,
+        first.record,
+        "agent",
+    )
+    assert len(numbers(trace)) == 4
+
+
+def test_a_cleared_task_is_asked_anew(trace: TraceStore) -> None:
+    store = StateStore()
+    ask(agent="double", store=store)
+    assert ask(agent="double", store=store, **of_try(2, former=1)).record == "d/r/attempts/work.-1.2.1.json"
+
+
+def test_the_record_of_who_gave_up_earlier_is_told(trace: TraceStore) -> None:
+    first = ask()
+    assert ask(**of_try(2)).record == first.record == "d/r/attempts/work.-1.1.3.json"
 
 
 def test_attempts_are_counted_for_each_item(trace: TraceStore) -> None:

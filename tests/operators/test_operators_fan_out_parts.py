@@ -19,7 +19,6 @@ from airflow_agentic.operators.collect import CollectOperator
 from airflow_agentic.operators.dealing import MOST_TASKS, deal, share, split
 from airflow_agentic.operators.gathering import FanOutError, check_tolerance, entries_of, gathered
 from airflow_agentic.operators.item import name_of
-from airflow_agentic.operators.journal import MOST_BYTES, Journal
 from airflow_agentic.operators.life import Life
 
 AGENTS = {"worker": python_agent("double")}
@@ -95,53 +94,7 @@ def test_mapped_tasks_are_named_after_their_items(values: list[Any], name: str) 
     assert name_of(entries_of(values)).replace('": ', '":').replace(", ", ",") == name.replace(", ", ",")
 
 
-# ---- the journal
-
-
-class Store(dict[str, Any]):
-    """Airflow's task state store, which keeps JSON."""
-
-    def set(self, key: str, value: Any) -> None:
-        self[key] = json.dumps(value)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return json.loads(self[key]) if key in self else default
-
-
-def life(try_number: int, former: int = 0) -> Life:
-    return Life(former_tries=former, is_first_try=try_number - former <= 1, is_last_try=False)
-
-
-def result(index: int, output: Any = None) -> dict[str, Any]:
-    return {"index": index, "ok": True, "output": output, "error": None}
-
-
-def test_later_tries_of_a_life_know_all_results() -> None:
-    store = Store()
-    first, second, third = (Journal(store, life(number)) for number in (1, 2, 3))
-    assert first.read() == []
-    first.add([result(0), result(2)])
-    first.add([result(1)])
-    assert second.read() == [result(0), result(2), result(1)]
-    second.add([result(5)])
-    assert third.read() == [result(0), result(2), result(1), result(5)]
-
-
-def test_a_new_life_begins_with_nothing() -> None:
-    store = Store()
-    Journal(store, life(1)).add([result(0)])
-    cleared = Journal(store, life(2, former=1))
-    assert cleared.read() == []
-    cleared.add([result(7)])
-    assert Journal(store, life(3, former=1)).read() == [result(7)]
-
-
-def test_entries_are_as_large_as_airflow_likes_them() -> None:
-    store = Store()
-    results = [result(index, "x" * 20_000) for index in range(7)] + [result(7, "y" * 200_000), result(8)]
-    Journal(store, life(1)).add(results)
-    assert [len(value) < MOST_BYTES + 1000 for value in store.values()].count(False) == 1
-    assert Journal(store, life(2)).read() == results
+# ---- lives
 
 
 def test_where_a_try_stands_in_the_life_of_its_task() -> None:
@@ -155,6 +108,10 @@ def test_where_a_try_stands_in_the_life_of_its_task() -> None:
 
 
 # ---- gathering
+
+
+def result(index: int, output: Any = None) -> dict[str, Any]:
+    return {"index": index, "ok": True, "output": output, "error": None}
 
 
 def failed(index: int) -> dict[str, Any]:

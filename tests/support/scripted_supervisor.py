@@ -44,12 +44,14 @@ class RunMemory:
 
     :param xcoms: (task id, map index, key) → value.
     :param asked: what people were asked, by the task instance's id.
+    :param kept: (task id, map index, key) → value: the tasks' state stores.
     :param errors: (task id, map index) → what a failed task raised last.
     :param skips: how often a task has had others skipped.
     """
 
     xcoms: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     asked: dict[str, comms.CreateHITLDetailPayload] = field(default_factory=dict)
+    kept: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     errors: dict[tuple[str, int], BaseException] = field(default_factory=dict)
     skips: int = 0
 
@@ -181,8 +183,16 @@ class ScriptedSupervisor:
     def _not_found(self, _msg: BaseModel) -> comms.ErrorResponse:
         return comms.ErrorResponse(error=ErrorType.GENERIC_ERROR)
 
-    _GetConnection = _GetVariable = _GetTaskStateStore = _not_found
-    _SetTaskStateStore = _DeleteTaskStateStore = _silence
+    _GetConnection = _GetVariable = _not_found
+
+    def _SetTaskStateStore(self, msg: comms.SetTaskStateStore) -> None:  # noqa: N802
+        self._memory.kept[self._ti.task_id, self._ti.map_index, msg.key] = msg.value
+
+    def _GetTaskStateStore(self, msg: comms.GetTaskStateStore) -> BaseModel:  # noqa: N802
+        kept = self._memory.kept.get((self._ti.task_id, self._ti.map_index, msg.key))
+        if kept is None:
+            return comms.ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
+        return comms.TaskStateStoreResult(value=kept)
 
 
 def execute(ti: TaskInstance, task: BaseOperator, run: DagRun, memory: RunMemory, session: Session) -> BaseModel:
