@@ -67,8 +67,11 @@ class HttpAgent:
         try:
             async with asyncio.timeout(request.timeout) as timeout:
                 hook, limits = await self._hook()
-                async with self._let_in(limits, request, timeout):
-                    output = await self._reply(hook, call, request)
+                async with request.spending.call(timeout, request.waiting) as spent:
+                    spent.made = False  # until the connection's limits let it in
+                    async with self._let_in(limits, request, timeout):
+                        spent.made = True
+                        output = await self._reply(hook, call, request)
         except TimeoutError:
             limit = f" within {request.timeout:g} s" if request.timeout is not None else " in time"
             raise RetryableError(f"{self._name(call)} did not answer{limit}.", kind="timeout") from None

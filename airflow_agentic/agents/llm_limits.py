@@ -8,25 +8,21 @@ agent, because models that stand in for one another have connections, and so lim
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models.wrapper import WrapperModel
 
 from airflow_agentic.agents.llm_exchange import plain_messages
-from airflow_agentic.limits.admission import gate_to
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from pydantic_ai import Agent
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import Model, ModelRequestParameters
     from pydantic_ai.settings import ModelSettings
 
     from airflow_agentic.limits.admission import Gate
-    from airflow_agentic.limits.waiting import Waiting
 
 #: Tokens reserved for an answer whose length the settings don't bound (``max_tokens``).
 USUAL_ANSWER = 1024
@@ -36,31 +32,9 @@ _BYTES_PER_TOKEN = 3
 _FRAME = 16
 
 
-def limit_models(
-    agent: Agent[object, Any], limits: Mapping[str, Any], waiting: Waiting, timeout: asyncio.Timeout
-) -> None:
+def prompt_tokens(messages: Sequence[ModelMessage], parameters: ModelRequestParameters) -> int:
     """
-    Let the agent's models ask only when their connections let them.
-
-    :param limits: connection → what its extra says, in the order of the models.
-    :raises ConfigError: an extra says something else.
-    """
-    gates = [
-        None if extra is None else gate_to(connection, extra, waiting, timeout) for connection, extra in limits.items()
-    ]
-    turns = _Turns()
-    models = getattr(agent.model, "models", None)
-    if models is None:
-        agent.model = _limited(agent.model, gates[0], turns)
-    else:
-        models[:] = [_limited(model, gate, turns) for model, gate in zip(models, gates, strict=True)]
-
-
-def estimated_tokens(
-    messages: Sequence[ModelMessage], settings: ModelSettings | None, parameters: ModelRequestParameters
-) -> int:
-    """
-    What a request may take at most, as far as that can be told: the text that is sent, and the longest answer.
+    What is sent, as far as that can be told without asking the provider: its text, on the safe side.
 
     Images and other files aren't counted.
     """
@@ -72,22 +46,28 @@ def estimated_tokens(
     schema = parameters.output_object.json_schema if parameters.output_object is not None else None
     said = [plain_messages(messages), sorted(filter(None, instructions)), tools, schema]
     size = len(json.dumps(said, ensure_ascii=False, default=str).encode())
-    return size // _BYTES_PER_TOKEN + _FRAME + int((settings or {}).get("max_tokens") or USUAL_ANSWER)
+    return size // _BYTES_PER_TOKEN + _FRAME
 
 
-class _Turns:
+class Turns:
     """Whether anything was asked in this attempt: from then on, it can't be put off without being paid for again."""
 
     begun = False
 
 
-class _LimitedModel(WrapperModel):
-    """A model whose connection has limits."""
+class LimitedModel(WrapperModel):
+    """
+    A model whose connection has limits.
 
-    def __init__(self, wrapped: Model, gate: Gate, turns: _Turns) -> None:
+    :param turns: of the attempt, for all of its models.
+    """
+
+    def __init__(self, wrapped: Model, gate: Gate, turns: Turns) -> None:
         super().__init__(wrapped)
         self._gate = gate
         self._turns = turns
+        #: requests that were let in
+        self.sent = 0
 
     async def request(
         self,
@@ -96,14 +76,12 @@ class _LimitedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Wait, ask, and tell what it took."""
-        tokens = estimated_tokens(messages, model_settings, model_request_parameters)
+        answer = int((model_settings or {}).get("max_tokens") or USUAL_ANSWER)
+        tokens = prompt_tokens(messages, model_request_parameters) + answer
         async with self._gate.admitted(tokens=tokens, may_hand_over=not self._turns.begun) as admission:
             self._turns.begun = True
+            self.sent += 1
             response = await self.wrapped.request(messages, model_settings, model_request_parameters)
             if response.usage.has_values():
                 admission.tokens = response.usage.total_tokens
         return response
-
-
-def _limited(model: Any, gate: Gate | None, turns: _Turns) -> Any:
-    return model if gate is None else _LimitedModel(model, gate, turns)

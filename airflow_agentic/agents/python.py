@@ -38,7 +38,7 @@ class PythonAgent:
         arguments = self._arguments(function, request)
         callables.bind(function, arguments, self._name)
         try:
-            async with asyncio.timeout(request.timeout):
+            async with asyncio.timeout(request.timeout) as timeout, request.spending.call(timeout, request.waiting):
                 value = await call(function, arguments, self._name)
         except TimeoutError:
             message = f"{self._name} took longer than its timeout of {request.timeout:g} s and was stopped."
