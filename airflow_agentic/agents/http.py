@@ -98,7 +98,8 @@ class HttpAgent:
         try:
             async with hook.session() as session:
                 response = await session.run(**call.arguments(), extra_options=self._options(session.config))
-                reply = await read_reply(response)
+                async with response:
+                    reply = await read_reply(response)
         except aiohttp.ClientError as error:
             self._raise_for(error, call)
         if not 200 <= reply.status < 300:
