@@ -79,8 +79,9 @@ class RunNotification:
         """What the arguments can read; stages only as far as they succeeded."""
         from airflow_agentic.operators.scope import build_scope
         from airflow_agentic.planning.plan import PlannedTask
+        from airflow_agentic.template.expressions import texts_in
 
-        names = {name for text in _texts(self._entry["arguments"]) for name in _names(text)}
+        names = {name for text in texts_in(self._entry["arguments"]) for name in _names(text)}
         if "ti" not in context:
             # Airflow knows of no task instance to speak for the run: nothing of it can be pulled.
             return {"run": {"id": context["run_id"]}, "inputs": context["dag"].params.dump()}
@@ -137,12 +138,12 @@ def make_notifier(entry: Mapping[str, Any], scope: Mapping[str, Any]) -> BaseNot
     :raises ImportError, AttributeError: there is no such class.
     :raises ExpressionError: an argument can't be rendered.
     """
-    from airflow_agentic.template.expressions import render
+    from airflow_agentic.template.expressions import render, texts_in
 
     module, _, name = entry["notifier"].rpartition(".")
     arguments = render(entry["arguments"], scope)
     notifier: BaseNotifier = getattr(import_module(module), name)(**arguments)
-    touchy = [text for text in _texts(arguments) if any(mark in text for mark in _MARKS)]
+    touchy = [text for text in texts_in(arguments) if any(mark in text for mark in _MARKS)]
     notifier.template_fields = tuple(
         field
         for field in notifier.template_fields
@@ -206,17 +207,7 @@ def _names(text: str) -> Iterator[str]:
         yield from (reference.name for reference in analyse(parse(text))[0])
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """All texts in a nested value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _texts(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _texts(part)
-
-
 def _holds(value: Any, touchy: list[str]) -> bool:
-    return any(text in one for one in _texts(value) for text in touchy)
+    from airflow_agentic.template.expressions import texts_in
+
+    return any(text in one for one in texts_in(value) for text in touchy)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.base import AgentRequest
+from airflow_agentic.operators.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ class Prompting:
         self._config = operator.planned.config
         self._run = run
         self._schema = output_schema
+        self._trust = Trust(operator.planned)
 
     def request(self, entry: Mapping[str, Any], values: Mapping[str, Any]) -> AgentRequest:
         """
@@ -64,9 +66,8 @@ class Prompting:
         return rendered
 
     def _text(self, key: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
-        from airflow_agentic.template.expressions import render_string
-
+        """A text for a model, in which data is marked as such."""
         if entry[key] is None:
             return None
         with self._operator.locating(key):
-            return render_string(entry[key], values)
+            return self._trust.marked(entry[key], values)

@@ -193,6 +193,7 @@ class McpTool(Model):
     """A tool server behind an Airflow connection."""
 
     mcp: str = Field(min_length=1)
+    only: list[str] | None = Field(default=None, min_length=1, description="names of the tools that may be called")
     max_calls: int | None = Field(default=None, ge=1)
 
 
