@@ -19,12 +19,12 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
-from airflow_agentic.template import models
 from airflow_agentic.template.dependencies import order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from airflow_agentic.template.flow_reasons import Reason
     from airflow_agentic.template.template import Stage, Template
 
 
@@ -237,34 +237,24 @@ class Flow:
     # -- what may not have run -------------------------------------------------------------------------------------
 
     @cached_property
+    def reasons(self) -> dict[str, Reason]:
+        """Why nodes may be missing from a run that ends well: not run, or failed; those that never are aren't in it."""
+        from airflow_agentic.template.flow_reasons import reasons_of
+
+        return reasons_of(self._template, self)
+
+    @cached_property
     def optional(self) -> frozenset[str]:
         """The stages that a successful run may not have run, or that may have failed in one: they have no output."""
-        doubtful: set[str] = set()  # the flow may not reach them
-        optional: set[str] = set()
-        for name in self.nodes:
-            depends, stage = self.found[name], self._template.stages.get(name)
-            edges = {other: self._may_block(other, name, doubtful) for other in (*depends.required, *self.ways(name))}
-            ways = [edges[other] for other in edges if other not in depends.required]
-            if depends.named_by or any(edges[other] for other in depends.required) or (ways and all(ways)):
-                doubtful.add(name)
-            merged = set(stage.spec.merge.from_) if stage and isinstance(stage.spec, models.MergeStage) else None
-            if (
-                name in doubtful
-                or (stage is not None and (stage.spec.when is not None or stage.error_targets))
-                or optional.intersection(depends.required)
-                or (merged and merged <= optional)
-            ):
-                optional.add(name)
-        return frozenset(name for name in optional if name in self._template.stages)
+        return frozenset(name for name in self.reasons if name in self._template.stages)
 
     def ways(self, name: str) -> tuple[str, ...]:
         """The stages through which the flow may reach one that requires nothing and that no decision names."""
         depends = self.found[name]
         return () if depends.required or depends.named_by else (*depends.waiting, *depends.parts)
 
-    def _may_block(self, other: str, name: str, doubtful: Collection[str]) -> bool:
-        if other in doubtful:
-            return True
+    def may_block(self, other: str, name: str) -> bool:
+        """Whether a stage may decide, in a run that ends well, to go on without one of its dependents."""
         if other not in self.outcomes:
             return False
         alive = self.alive(other, name)

@@ -106,10 +106,18 @@ def _check_optional(checking: Checking, optional: frozenset[str]) -> None:
         for reference in analysis.references:
             if reference.name in unsure and (not reference.guarded or reference.instead):
                 done = "been written" if reference.name == "artifact" else "run"
-                message = f"'{reference.name}' may not have {done}"
+                message = f"'{reference.name}' may not have {done}: {_why(checking, key.owner, reference.name)}"
                 shown = ".".join(reference.path)
                 hint = f"write {shown} | default(…), or … if {reference.name} is defined"
                 checking.report_text("AGT406", message, key, needle=shown, text_line=reference.line, hint=hint)
+
+
+def _why(checking: Checking, owner: str, name: str) -> str:
+    """Why something may be missing where it is read."""
+    if owner not in _AT_THE_END:
+        return "this is told before the end, or after a failure"
+    node = "artifact.0" if name == "artifact" else name
+    return checking.template.flow.reasons[node].of(node)
 
 
 def _artifact_is_optional(checking: Checking, optional: frozenset[str]) -> frozenset[str]:
