@@ -224,8 +224,9 @@ def _said(body: Any) -> str:
 
 def _text(error: Exception) -> str:
     text = error.message if isinstance(error, exceptions.ContentFilterError) else str(error)
-    cause = f" ({error.__cause__.__cause__})" if error.__cause__ is not None and error.__cause__.__cause__ else ""
-    return (text or type(error).__name__)[:1000] + cause[:300]
+    cause = error.__cause__.__cause__ if error.__cause__ is not None else None
+    behind = "" if cause is None else f" ({str(cause) or type(cause).__name__})"
+    return (text or type(error).__name__)[:1000] + behind[:300]
 
 
 def _details(error: Exception) -> dict[str, Any]:

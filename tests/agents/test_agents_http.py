@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import socket
 import time
@@ -17,6 +18,7 @@ from yarl import URL
 
 from airflow_agentic.agents.http import query, rendered_endpoint
 from airflow_agentic.agents.kinds import make_agent
+from airflow_agentic.agents.threads import run_loop
 from airflow_agentic.errors import AttemptError, FinalError, RetryableError
 
 if TYPE_CHECKING:
@@ -297,3 +299,17 @@ def test_the_preview_is_what_is_sent(connect: Connect) -> None:
         connect(server)
         request = make_request(input={"a": 1})
         assert agent.preview(request) == run_once(agent, request).sent
+
+
+@pytest.mark.parametrize("reply", [Reply(body={}, body_delay=1), Reply(status=429), Reply(body={"a": "b" * 99}, cut=9)])
+def test_no_connection_is_left_open(connect: Connect, reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    async def attempt() -> None:
+        agent = make_agent({"type": "http", "connection": "check_api"})
+        with pytest.raises(AttemptError):
+            await agent.run(make_request(timeout=0.3))
+        gc.collect()
+
+    with ScriptedServer(reply) as server:
+        connect(server)
+        run_loop(attempt())
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []

@@ -123,7 +123,7 @@ class OpenAIServer(ScriptedServer):
             return Reply(body=[{"path": seen.path, "at": seen.at, "json": seen.json} for seen in self.calls[:-1]])
         if not call.path.endswith("/chat/completions"):
             return Reply(status=404, body={"error": {"message": f"no {call.path} here", "type": "not_found"}})
-        return _encode(self._next(call), call.json)
+        return reply_of(self._next(call), call.json)
 
     def _next(self, call: Call) -> dict[str, Any]:
         said = json.dumps(call.json["messages"], ensure_ascii=False)
@@ -132,7 +132,8 @@ class OpenAIServer(ScriptedServer):
             return replies.pop(0) if len(replies) > 1 else replies[0]
 
 
-def _encode(script: dict[str, Any], request: dict[str, Any]) -> Reply:
+def reply_of(script: dict[str, Any], request: dict[str, Any]) -> Reply:
+    """The HTTP reply that a scripted one stands for."""
     timing = {"body_delay": script.get("body_delay", 0.0), "cut": script.get("cut")}
     match script["kind"]:
         case "status":

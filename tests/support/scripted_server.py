@@ -91,16 +91,13 @@ class ScriptedServer:
         self.calls: list[Call] = []
         self._replies = list(replies)
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer((host, port), self._handler())
-        self._http.daemon_threads = True
-        self._scheme = "http" if tls is None else "https"
-        if tls is not None:
-            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._host = host
+        self._tls = tls
+        self._open(port)
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://{self._http.server_address[0]!s}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{self._host}:{self.port}"
 
     @property
     def port(self) -> int:
@@ -114,6 +111,14 @@ class ScriptedServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+    def _open(self, port: int) -> None:
+        """Take a port; whoever comes is served from the thread's start on."""
+        self._http = ThreadingHTTPServer((self._host, port), self._handler())
+        self._http.daemon_threads = True
+        if self._tls is not None:
+            self._http.socket = self._tls.wrap_socket(self._http.socket, server_side=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     def reply_to(self, call: Call) -> Reply:
         """The answer to a call; overridden by servers that speak a protocol."""
