@@ -23,7 +23,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.base import AgentRequest, AgentResult, MalformedReply
-from airflow_agentic.errors import AgenticError, AttemptError, FinalError, LimiterError, RetryableError, RetryLater
+from airflow_agentic.errors import (
+    AgenticError,
+    AttemptError,
+    FinalError,
+    LimiterError,
+    RetryableError,
+    RetryLater,
+    StoppedError,
+)
 from airflow_agentic.limits.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -180,6 +188,8 @@ class _Tries:
             killed = False
         except (RetryLater, LimiterError):
             killed = False
+            raise
+        except StoppedError:
             raise
         except Exception as caught:
             error = _as_attempt_error(caught)

@@ -63,7 +63,11 @@ class Steps(Protocol):
     What an attempt has got so far, safe from the end of its process: answers of a model, results of its tools.
 
     The values are JSON-able.
+
+    :param attempt: the number of the attempt that is being made.
     """
+
+    attempt: int
 
     async def get(self, key: str) -> Any | None:
         """What was kept under a key; None: nothing."""
@@ -89,7 +93,7 @@ class AgentRequest:
     :param malformed: set when the former attempt's reply was malformed.
     :param waiting: how long the attempt may wait for a connection's limits, and how long it did.
     :param spending: what the run's budget still allows; every call to a model, an API or a callable asks it first.
-    :param steps: what an earlier try of this attempt got before its process died; None: nothing is kept.
+    :param steps: what is kept of the conversation that the attempt goes on with; None: nothing is kept.
     :param read: what the prompt was made from: ``input``, or what the stage's texts read.
     :param remade: the same request, with its prompt and instructions made from other values; None: it can't be.
     """
@@ -128,6 +132,8 @@ class AgentResult:
     :param model: the model that answered, as the provider names it.
     :param cost_usd: what it cost in US dollars, when known.
     :param tool_calls: one mapping per tool call: ``tool``, ``arguments``, ``result`` or ``error``.
+    :param replayed: calls of a model that weren't made again, because their answers had been kept.
+    :param cached: where the answer is from, if nobody was asked: ``run``, ``record``, ``stored``.
     """
 
     output: Any
@@ -136,6 +142,8 @@ class AgentResult:
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    replayed: int = 0
+    cached: Mapping[str, Any] | None = None
 
 
 class Agent(Protocol):

@@ -17,14 +17,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.llm_schema import from_model, to_model
+from airflow_agentic.agents.marking import INSTRUCTION, has_marks
 from airflow_agentic.agents.redaction import without_secrets
 from airflow_agentic.agents.validate import MalformedOutput, output_problem
-from airflow_agentic.errors import AttemptError, FinalError, LimiterError, RetryableError, RetryLater
+from airflow_agentic.errors import AttemptError, FinalError, LimiterError, RetryableError, RetryLater, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_agentic.agents.base import AgentRequest, AgentResult
+    from airflow_agentic.agents.base import AgentRequest, AgentResult, Steps
     from airflow_agentic.agents.llm_exchange import Exchange
 
 _EXTRA = "Agents of type llm need the extra 'llm': pip install 'airflow-agentic[llm]'"
@@ -63,10 +64,12 @@ class LlmAgent:
         _check_installed()
         from airflow_agentic.agents.llm_exchange import Exchange
 
-        exchange = Exchange(prompt=request.prompt or "", earlier=_conversation(request))
+        exchange = Exchange(prompt=request.prompt or "", earlier=await self._earlier(request))
         try:
             async with asyncio.timeout(request.timeout) as limit:
                 answer = await self._answer(exchange, request, limit)
+        except StoppedError:
+            raise
         except (RetryLater, LimiterError) as error:
             if not exchange.has_answers():
                 raise  # nothing was asked
@@ -92,20 +95,34 @@ class LlmAgent:
         from airflow_agentic.agents.llm_layers import layer_models
         from airflow_agentic.agents.llm_tools import make_toolsets
 
+        steps = self._steps(request)
         hook, extras = await asyncio.to_thread(resolve_hook, self.connection, self.model)
         agent = build_agent(
             hook,
             schema=to_model(request.output_schema),
-            instructions=request.instructions or "",
-            toolsets=make_toolsets(self.tools, exchange.tool_calls.append),
+            instructions=self._instructions(request) or "",
+            toolsets=make_toolsets(self.tools, exchange.tool_calls.append, steps),
         )
-        layer_models(agent, request, extras, timeout)
+        layer_models(agent, request, extras, timeout, steps)
         said = await exchange.run(agent, self.settings, request.timeout)
         answer, problem = from_model(said, request.output_schema)
         problem = problem or output_problem(answer, request.output_schema) or exchange.cut_off(request.output_schema)
         if problem is not None:
             raise MalformedOutput(problem, reply=answer, conversation=exchange.told(problem))
         return answer
+
+    def _steps(self, request: AgentRequest) -> Steps | None:
+        """What is kept of the conversation; nothing where one answer is all: that is kept as the attempt's."""
+        return request.steps if self.tools else None
+
+    async def _earlier(self, request: AgentRequest) -> list[Any]:
+        """The conversation that the attempt goes on with."""
+        conversation, steps = _conversation(request), self._steps(request)
+        if steps is None:
+            return conversation
+        from airflow_agentic.agents.llm_steps import earlier_conversation
+
+        return await earlier_conversation(steps, conversation)
 
     def _error(
         self, error: Exception, exchange: Exchange, request: AgentRequest, limit: asyncio.Timeout
@@ -124,11 +141,17 @@ class LlmAgent:
     def _sent(self, request: AgentRequest, exchange: Exchange) -> dict[str, Any]:
         return self._record(request, exchange.sent_messages(), self.model or exchange.model_id)
 
+    def _instructions(self, request: AgentRequest) -> str | None:
+        """The agent's own, and what a model has to know where it is given data."""
+        if not (self.tools or has_marks(request.prompt) or has_marks(request.instructions)):
+            return request.instructions
+        return "\n\n".join(text for text in (request.instructions, INSTRUCTION) if text)
+
     def _record(self, request: AgentRequest, messages: list[dict[str, Any]], model: str | None) -> dict[str, Any]:
         sent = {
             "connection": self.connection,
             "model": model,
-            "instructions": request.instructions,
+            "instructions": self._instructions(request),
             "messages": messages,
             "settings": without_secrets(self.settings),
             "output_schema": request.output_schema,

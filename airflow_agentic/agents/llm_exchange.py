@@ -25,6 +25,7 @@ from pydantic_ai.usage import UsageLimits
 from airflow_agentic.agents.base import AgentResult, Usage
 from airflow_agentic.agents.connections import no_connection
 from airflow_agentic.agents.llm_errors import CUT_OFF
+from airflow_agentic.agents.llm_steps import counts_here, was_replayed
 from airflow_agentic.errors import AttemptError, FinalError
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class Exchange:
             usage=self._usage(),
             cost_usd=self._cost(),
             tool_calls=tuple(self.tool_calls),
+            replayed=self._replayed(),
         )
 
     def with_facts(self, error: AttemptError) -> AttemptError:
@@ -158,6 +160,8 @@ class Exchange:
             }
         if self.tool_calls:
             facts["tool_calls"] = [dict(call) for call in self.tool_calls]
+        if replayed := self._replayed():
+            facts["replayed"] = replayed
         error.details = {**{name: fact for name, fact in facts.items() if fact is not None}, **error.details}
         return error
 
@@ -186,8 +190,8 @@ class Exchange:
         return None
 
     def has_answers(self) -> bool:
-        """Whether the model has said anything in this attempt."""
-        return bool(self._responses())
+        """Whether the model was asked for anything in this attempt."""
+        return not all(map(was_replayed, self._responses()))
 
     def _responses(self) -> list[ModelResponse]:
         """What the model said in this attempt."""
@@ -207,8 +211,16 @@ class Exchange:
         last = self._last_response()
         return last.model_name if last is not None else None
 
+    def _replayed(self) -> int:
+        """How many of the answers an earlier process got."""
+        return sum(map(was_replayed, self._responses()))
+
+    def _paid(self) -> list[ModelResponse]:
+        """The answers whose cost is this attempt's."""
+        return [response for response in self._responses() if counts_here(response)]
+
     def _usage(self) -> Usage:
-        responses = self._responses()
+        responses = self._paid()
         counted = [response.usage for response in responses if response.usage.has_values()]
         return Usage(
             input_tokens=sum(usage.input_tokens for usage in counted) if counted else None,
@@ -218,7 +230,7 @@ class Exchange:
 
     def _cost(self) -> float | None:
         """In US dollars; None when the price of any of the requests is unknown."""
-        costs = [response.usage.cost for response in self._responses()]
+        costs = [response.usage.cost for response in self._paid()]
         if not costs or any(cost is None for cost in costs):
             return None
         return float(sum(cost for cost in costs if cost is not None))

@@ -19,6 +19,8 @@ from pydantic_ai.tools import Tool
 from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolset
 
 from airflow_agentic.agents import callables
+from airflow_agentic.agents.llm_marking import CallRefused, MarkedToolset
+from airflow_agentic.agents.llm_steps import KeptTools
 from airflow_agentic.agents.python import call
 from airflow_agentic.errors import AttemptError, FinalError
 
@@ -28,20 +30,28 @@ if TYPE_CHECKING:
     from pydantic_ai._run_context import RunContext
     from pydantic_ai.toolsets.abstract import ToolsetTool
 
+    from airflow_agentic.agents.base import Steps
+
     Record = Callable[[Mapping[str, Any]], None]
 
 #: What a tool may raise to talk to the model (or to us); anything else is a bug of the tool.
 _PASSING = (AttemptError, ModelRetry, ToolFailed, ApprovalRequired, CallDeferred)
 
 
-def make_toolsets(specs: tuple[Mapping[str, Any], ...], record: Record) -> list[AbstractToolset[Any]]:
+def make_toolsets(
+    specs: tuple[Mapping[str, Any], ...], record: Record, steps: Steps | None
+) -> list[AbstractToolset[Any]]:
     """
     The toolsets that a template's ``tools`` describe.
 
-    :param record: told of each call: ``tool``, ``arguments``, and ``result`` or ``error``.
+    :param record: told of each call: ``tool``, ``arguments``, and ``result`` or ``error``; ``replayed`` where it was
+        made in an earlier process.
+    :param steps: what is kept of the conversation; None: nothing.
     :raises FinalError: a tool isn't allowed, isn't installed, or doesn't exist.
     """
-    return [_Bounded(ensure_masked(_toolset(spec)), spec.get("max_calls"), record) for spec in specs]
+    kept = KeptTools(steps)
+    bounded = [_Bounded(ensure_masked(_toolset(spec)), spec.get("max_calls"), record, kept) for spec in specs]
+    return [MarkedToolset(toolset) for toolset in bounded]
 
 
 def _toolset(spec: Mapping[str, Any]) -> AbstractToolset[Any]:
@@ -51,7 +61,8 @@ def _toolset(spec: Mapping[str, Any]) -> AbstractToolset[Any]:
         from airflow.providers.common.ai.toolsets.mcp import MCPToolset
 
         _check_importable("fastmcp", "mcp")
-        return MCPToolset(spec["mcp"])
+        offered = MCPToolset(spec["mcp"])
+        return _Only(offered, tuple(spec["only"]), spec["mcp"]) if spec.get("only") else offered
     if "sql" in spec:
         _check_importable("sqlglot", "sql")
         from airflow.providers.common.ai.toolsets.sql import SQLToolset
@@ -86,16 +97,47 @@ def _python_tool(name: str) -> Tool[Any]:
 
 
 @dataclass
+class _Only(WrapperToolset[Any]):
+    """
+    Of a server's tools those that the template names. The others don't exist for the model.
+
+    :param only: their names.
+    :param connection: the server's, for the message.
+    """
+
+    only: tuple[str, ...]
+    connection: str
+
+    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
+        """
+        The tools.
+
+        :raises FinalError: the server doesn't have one of them.
+        """
+        tools = await self.wrapped.get_tools(ctx)
+        missing = [name for name in self.only if name not in tools]
+        if missing:
+            message = f"The server of connection {self.connection!r} has no tool {missing[0]!r}"
+            raise FinalError(f"{message}; it has {', '.join(tools) or 'none'}.", kind="rejected")
+        return {name: tools[name] for name in self.only}
+
+
+@dataclass
 class _Count:
     calls: int = 0
 
 
 @dataclass
 class _Bounded(WrapperToolset[Any]):
-    """Refuses calls over a limit, and records all of them. The count outlives the copies that pydantic-ai makes."""
+    """
+    Refuses calls over a limit, and keeps and records all others.
+
+    What is counted and kept outlives the copies that pydantic-ai makes.
+    """
 
     most: int | None
     record: Record
+    kept: KeptTools
     count: _Count = field(default_factory=_Count)
 
     async def call_tool(
@@ -104,19 +146,20 @@ class _Bounded(WrapperToolset[Any]):
         entry: dict[str, Any] = {"tool": name, "arguments": _plain(tool_args)}
         try:
             self._admit(name)
-            result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
+            work = functools.partial(self.wrapped.call_tool, name, tool_args, ctx, tool)
+            result, replayed = await self.kept.result(name, tool_args, ctx.tool_call_id, work)
         except asyncio.CancelledError:
             self.record({**entry, "error": "stopped before it ended"})
             raise
         except Exception as error:
             self.record({**entry, "error": str(error)})
             raise
-        self.record({**entry, "result": _plain(result)})
+        self.record({**entry, "result": _plain(result), **({"replayed": True} if replayed else {})})
         return result
 
     def _admit(self, name: str) -> None:
         if self.most is not None and self.count.calls >= self.most:
-            raise ToolFailed(f"{name} was called {self.most} times, which is all it may be. Answer without it.")
+            raise CallRefused(f"{name} was called {self.most} times, which is all it may be. Answer without it.")
         self.count.calls += 1
 
 

@@ -50,6 +50,7 @@ def attempt_record(
         error=_error(attempt.error),
         next_wait=attempt.next_wait,
         waited=round(attempt.waited, 6),
+        replayed=_replayed(attempt),
     )
     return record if attempt.result is None else _with_result(record, attempt.result)
 
@@ -63,7 +64,14 @@ def _with_result(record: AttemptRecord, result: AgentResult) -> AttemptRecord:
         tokens={"input": result.usage.input_tokens, "output": result.usage.output_tokens},
         cost_usd=result.cost_usd,
         tool_calls=tuple(masked([dict(call) for call in result.tool_calls])),
+        cached=None if result.cached is None else dict(result.cached),
     )
+
+
+def _replayed(attempt: Attempt) -> int:
+    if attempt.result is not None:
+        return attempt.result.replayed
+    return int(attempt.error.details.get("replayed", 0)) if attempt.error is not None else 0
 
 
 def _state(attempt: Attempt) -> Any:

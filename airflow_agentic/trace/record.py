@@ -55,7 +55,11 @@ class AttemptRecord:
     :param error: null, or ``kind``, ``message``, ``reply``, ``details``.
     :param next_wait: seconds until the next attempt, when there is one.
     :param waited: seconds that it waited for a connection's limits before its requests; not part of ``seconds``.
-    :param tool_calls: in order.
+    :param tool_calls: in order; ``replayed`` in those whose result was kept from before the process died.
+    :param replayed: calls of a model that weren't made again, because their answers had been kept. What they cost is
+        in this record, too, unless an attempt before it has told.
+    :param cached: null, or where the answer is from although nobody was asked: the ``run`` (``dag_id``, ``run_id``)
+        that it was paid for in, the path of its ``record``, when it was ``stored`` (ISO 8601 in UTC), and its ``key``.
     """
 
     run: RunKey
@@ -80,6 +84,8 @@ class AttemptRecord:
     next_wait: float | None = None
     waited: float = 0.0
     tool_calls: tuple[dict[str, Any], ...] = ()
+    replayed: int = 0
+    cached: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
