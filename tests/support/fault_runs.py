@@ -60,8 +60,6 @@ stages:
       Stage publish. {{{{ score.score }}}}
 output: {{key: "{{{{ publish.key }}}}", checked: "{{{{ check.total }}}}"}}
 """
-    r"refused|Connect call failed|connection attempts failed|reset by peer|ReadError", re.IGNORECASE
-)
 
 
 def name_of(number: int) -> str:
