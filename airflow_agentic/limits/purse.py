@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_agentic.errors import FinalError, LimiterError
 from airflow_agentic.limits.admission import keep, off_the_clock, to_end
 from airflow_agentic.limits.purses import Bounds, Sums, Wish
-from airflow_agentic.limits.spending import ONE_CALL, UNBOUNDED, Amount, Budget, Spending, Spent, Want
+from airflow_agentic.limits.spending import ONE_CALL, Amount, Budget, Spending, Spent, Want
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -97,16 +97,16 @@ class RunPurse:
         return verdict.granted
 
 
-def purse_of(budget: Mapping[str, Any] | None, run: str) -> Spending:
+def purse_of(budget: Mapping[str, Any], run: str) -> Spending:
     """
     The purse of a run.
 
-    :param budget: ``calls``, ``tokens``, ``cost_usd``, as far as they are bounded; None: nothing is.
+    :param budget: ``calls``, ``tokens``, ``cost_usd``, as far as they are bounded.
     :param run: names the run, for all machines.
     """
     from airflow_agentic.limits.stores import the_purses
 
-    return RunPurse(budget=Budget(**budget), run=run, purses=the_purses) if budget else UNBOUNDED
+    return RunPurse(budget=Budget(**budget), run=run, purses=the_purses)
 
 
 async def _closed(purses: Purses, wish: Wish, spent: Spent) -> None:

@@ -37,9 +37,9 @@ local others = {tokens = 0, nanos = 0}
 local log = redis.call('ZRANGE', leases, 0, -1, 'WITHSCORES')
 for place = 1, #log, 2 do
   local till = tonumber(log[place + 1])
-  -- a clock that was set back must not make anybody wait for longer than a lease
+  -- a clock that was set back must not make anybody wait for longer than a lease (and what rounding adds)
   local into = sums
-  if till > now and till <= now + lease then into = others end
+  if till > now and till < now + lease + 1 then into = others end
   into.tokens = into.tokens + number(tokens, log[place])
   into.nanos = into.nanos + number(nanos, log[place])
   sums.calls = sums.calls + 1
