@@ -68,7 +68,7 @@ class ArtifactOperator(PlannedOperator):
         record = self._record(context, written, _passages(passages, origins), items)
         if own.get("asset"):
             context["outlet_events"][self.outlets[0]].extra.update({**written, "record": record})
-        push_provenance(ti, attempt=None, record=record, model=None, agent=None)
+        push_provenance(ti, self.planned, record=record)
         push_output(ti, written)
 
     def _record(

@@ -169,6 +169,21 @@ class PlannedOperator(BaseOperator):
             message = f"{where}: {error.message}"
             raise ExpressionError(message, error.expression, error.line) from None
 
+    def rendered(self, texts: Mapping[str, Any], where: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        What texts by key render to; an error says at which key.
+
+        :param where: what they stand under in the template.
+        :param values: what they can read.
+        """
+        from airflow_agentic.template.expressions import render
+
+        found = {}
+        for key, text in texts.items():
+            with self.locating(f"{where}.{key}"):
+                found[key] = render(text, values)
+        return found
+
     def stand_in(self, context: Context, error: AgenticError, values: Mapping[str, Any]) -> Any:
         """
         The value of the stage's ``on_error`` for a failure; the failure is recorded as recovered.
@@ -176,16 +191,25 @@ class PlannedOperator(BaseOperator):
         :param values: what the value's texts can read.
         :raises AgenticError: the failure itself: none is for it.
         """
+        found = self.values_for(getattr(error, "kind", "failed"), values)
+        if not found:
+            raise error
+        self.record_failure(context, error, recovered=True)
+        return found[0]
+
+    def values_for(self, kind: str, values: Mapping[str, Any]) -> list[Any]:
+        """
+        What the stage's ``on_error`` says of a kind of failure: one value, or none.
+
+        :param values: what the value's texts can read.
+        """
         from airflow_agentic.template.expressions import render
 
-        kind = getattr(error, "kind", "failed")
         for place, entry in enumerate(self.planned.config.get("recover", ())):
             if not entry["kinds"] or kind in entry["kinds"]:
                 with self.locating(f"on_error[{place}].value"):
-                    value = render(entry["value"], values)
-                self.record_failure(context, error, recovered=True)
-                return value
-        raise error
+                    return [render(entry["value"], values)]
+        return []
 
     def run_key(self, context: Context) -> RunKey:
         """What the records of this task have in common."""
@@ -203,12 +227,17 @@ class PlannedOperator(BaseOperator):
 
         return TraceStore().write(record)
 
+    @property
+    def tells_why(self) -> bool:
+        """Whether somebody looks for the reason of its failure in an XCom."""
+        return self.planned.kind not in _SILENT
+
     def tell_failure(self, context: Context, error: Exception) -> None:
         """Leave the reason where routes and the run's last task look for it."""
         from airflow_agentic.operators.xcom import push_error
         from airflow_agentic.trace.mask import masked
 
-        if self.planned.kind not in _SILENT:
+        if self.tells_why:
             kind = getattr(error, "kind", "failed")
             push_error(context["ti"], stage=self.planned.stage, kind=kind, message=masked(str(error)))
         # an attempt has its own record

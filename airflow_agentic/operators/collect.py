@@ -57,14 +57,8 @@ class CollectOperator(PlannedOperator):
         ]
 
     def _stand_in(self, entry: Mapping[str, Any], result: dict[str, Any], scope: Scope) -> dict[str, Any]:
-        from airflow_agentic.template.expressions import render
-
-        for place, recovery in enumerate(self.planned.config["recover"]):
-            if not recovery["kinds"] or result["error"]["kind"] in recovery["kinds"]:
-                with self.locating(f"on_error[{place}].value"):
-                    value = render(recovery["value"], {**scope.values, **entry})
-                return {**result, "ok": True, "output": value, "error": None, "recovered": "value"}
-        return result
+        found = self.values_for(result["error"]["kind"], {**scope.values, **entry})
+        return {**result, "ok": True, "output": found[0], "error": None, "recovered": "value"} if found else result
 
 
 def _dealt(ti: Any, task_id: str) -> list[Any]:

@@ -82,17 +82,10 @@ class FinishOperator(PlannedOperator):
             raise RunFailedError(failure_message("run", failed, causes_of(failed, states, store, run)))
 
     def _output(self, context: Context, states: Mapping[str, str | None]) -> dict[str, Any]:
-        from airflow_agentic.template.expressions import render
-
-        template = self.planned.config.get("output") or {}
         # whatever has failed or was skipped: what ran is there
         scope = build_scope(context, replace(self.planned, guarded=tuple(self.planned.reads)), states)
         values = {**scope.values, **self._artifact(context, states)}
-        output = {}
-        for key, text in template.items():
-            with self.locating(f"output.{key}"):
-                output[key] = render(text, values)
-        return output
+        return self.rendered(self.planned.config.get("output") or {}, "output", values)
 
     def _artifact(self, context: Context, states: Mapping[str, str | None]) -> dict[str, Any]:
         """What ``artifact`` means in the output: the one artifact, or a list where the template has a list."""

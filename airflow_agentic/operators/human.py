@@ -35,7 +35,7 @@ from airflow_agentic.operators.people import (
     params_of,
 )
 from airflow_agentic.operators.scope import build_scope
-from airflow_agentic.operators.xcom import push_error, push_output, push_provenance, unwrapped
+from airflow_agentic.operators.xcom import push_output, push_provenance, unwrapped
 from airflow_agentic.trace.mask import masked
 from airflow_agentic.trace.record import AnswerRecord
 
@@ -139,16 +139,13 @@ class HumanOperator(PlannedOperator, HITLOperator):
             value = self.stand_in(context, answer.error, self._scope(context).values)
             self._push(context, value, record=record, recovered="value")
 
-    def tell_failure(self, context: Context, error: Exception) -> None:
+    @property
+    def tells_why(self) -> bool:
         """In a fan-out, the reason is for the task that gathers the answers."""
-        if self.given is not None:
-            kind = getattr(error, "kind", "failed")
-            push_error(context["ti"], stage=self.planned.stage, kind=kind, message=masked(str(error)))
-        super().tell_failure(context, error)
+        return self.given is not None or super().tells_why
 
     def _push(self, context: Context, output: Any, *, record: str | None = None, **how: Any) -> None:
-        where = {"round": self.planned.round} if self.planned.rounds else {}
-        push_provenance(context["ti"], attempt=None, record=record, model=None, agent=None, **where, **how)
+        push_provenance(context["ti"], self.planned, record=record, **how)
         push_output(context["ti"], output)
 
     def _scope(self, context: Context) -> Scope:

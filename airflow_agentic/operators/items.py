@@ -50,7 +50,7 @@ class ItemsOperator(PlannedOperator):
         self.log.info("%d items in %d mapped tasks.", len(entries), len(dealt))
         # each on its own: Airflow has to see the list
         self._dealt = [wrapped(entry) for entry in dealt]
-        push_provenance(context["ti"], attempt=None, record=None, model=None, agent=None)
+        push_provenance(context["ti"], self.planned)
 
     def _check_length(self, tasks: int, items: int) -> None:
         """

@@ -44,13 +44,13 @@ class MergeOperator(PlannedOperator):
         self.check_when(scope)
         used = tuple(name for name in parts if name in scope.tasks)
         missing = {name: part.state for name, part in parts.items() if name not in used}
-        where: dict[str, Any] = {"round": self.planned.round} if self.planned.rounds else {}
+        how: dict[str, Any] = {}
         try:
             self._check_enough(len(used), missing)
             value = merge(self.planned.config["how"], self._values(used, scope), self._by(scope))
         except AgenticError as error:
             value = self.stand_in(context, error, scope.values)
-            where["recovered"] = "value"
+            how["recovered"] = "value"
         record = MergeRecord(
             run=self.run_key(context),
             stage=self.planned.stage,
@@ -64,7 +64,7 @@ class MergeOperator(PlannedOperator):
             ended=now(),
             seconds=round(time.monotonic() - clock, 6),
         )
-        push_provenance(ti, attempt=None, record=self.write_record(record), model=None, agent=None, **where)
+        push_provenance(ti, self.planned, record=self.write_record(record), **how)
         push_output(ti, value)
 
     def _parts(self, peers: Peers) -> dict[str, _Part]:

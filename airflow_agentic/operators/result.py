@@ -46,7 +46,7 @@ class ResultOperator(PlannedOperator):
         """Judge the pipeline and push its output; or fail, or let a value stand in."""
         states = self._states(context)
         self._check_begun(context, states)
-        where: dict[str, Any] = {"round": self.planned.round} if self.planned.rounds else {}
+        how: dict[str, Any] = {}
         try:
             self._check_failures(context, states)
             output = self._output(context, states)
@@ -54,8 +54,8 @@ class ResultOperator(PlannedOperator):
             if not self.planned.config["recover"]:
                 raise
             output = self.stand_in(context, error, self._outer_values(context))
-            where["recovered"] = "value"
-        push_provenance(context["ti"], attempt=None, record=None, model=None, agent=None, **where)
+            how["recovered"] = "value"
+        push_provenance(context["ti"], self.planned, **how)
         push_output(context["ti"], output)
 
     def _outer_values(self, context: Context) -> dict[str, Any]:
@@ -105,11 +105,5 @@ class ResultOperator(PlannedOperator):
         raise PipelineFailedError(failure_message(f"pipeline {self.planned.stage!r}", failed, causes))
 
     def _output(self, context: Context, states: Mapping[str, str | None]) -> dict[str, Any]:
-        from airflow_agentic.template.expressions import render
-
         scope = build_scope(context, replace(self.planned, guarded=tuple(self.planned.reads)), states)
-        output = {}
-        for key, text in (self.planned.config["output"] or {}).items():
-            with self.locating(f"output.{key}"):
-                output[key] = render(text, scope.values)
-        return output
+        return self.rendered(self.planned.config["output"] or {}, "output", scope.values)

@@ -106,15 +106,9 @@ class RouteOperator(PlannedOperator, BranchPythonOperator):
             return conditions.choose(scope.values)
 
     def _feedback(self, choice: Choice, scope: Scope) -> dict[str, Any] | None:
-        from airflow_agentic.template.expressions import render
-
         if choice.feedback is None:
             return None
-        rendered = {}
-        for key, value in choice.feedback.items():
-            with self.locating(f"routes, with.{key}"):
-                rendered[key] = render(value, scope.values)
-        return rendered
+        return self.rendered(choice.feedback, "routes, with", scope.values)
 
     def _tell(
         self,

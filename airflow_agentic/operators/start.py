@@ -39,19 +39,13 @@ class StartOperator(PlannedOperator):
         :raises AirflowRescheduleException: as many pipelines are at work as may be; no error.
         :raises InputError: the pipeline doesn't take what it is given.
         """
-        from airflow_agentic.template.expressions import render
-
         self._wait_for_turn(context)
         scope = build_scope(context, self.planned)
         values = {**scope.values, **entry_of(context["ti"], self.planned)}
         self.check_when(scope)
-        given = {}
-        for key, value in self.planned.config["input"].items():
-            with self.locating(f"input.{key}"):
-                given[key] = render(value, values)
+        given = self.rendered(self.planned.config["input"], "input", values)
         inputs = checked_inputs(self.planned.stage, self.planned.config["inputs"], given)
-        where = {"round": self.planned.round} if self.planned.rounds else {}
-        push_provenance(context["ti"], attempt=None, record=None, model=None, agent=None, **where)
+        push_provenance(context["ti"], self.planned)
         push_output(context["ti"], inputs)
 
     def _wait_for_turn(self, context: Context) -> None:

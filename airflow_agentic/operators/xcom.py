@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from airflow_agentic.planning.plan import PlannedTask
+
 OUTPUT_KEY = "return_value"
 PROVENANCE_KEY = "agentic"
 ERROR_KEY = "agentic_error"
@@ -35,19 +37,22 @@ def pull_output(ti: Any, task_id: str, map_index: int = -1) -> Any:
 
 def push_provenance(
     ti: Any,
+    planned: PlannedTask,
     *,
-    attempt: int | None,
-    record: str | None,
-    model: str | None,
-    agent: str | None,
-    **where: Any,
+    attempt: int | None = None,
+    record: str | None = None,
+    model: str | None = None,
+    agent: str | None = None,
+    **more: Any,
 ) -> None:
     """
-    Say which attempt, and which record of it, stands behind the task's output.
+    Say which attempt, and which record of it, stands behind the task's output; in a loop, also in which round.
 
-    :param where: ``round`` and ``item`` (its index), as far as they apply.
+    :param more: ``items`` and ``recovered``, as far as they apply.
     """
-    ti.xcom_push(PROVENANCE_KEY, {"attempt": attempt, "record": record, "model": model, "agent": agent, **where})
+    where = {"round": planned.round} if planned.rounds else {}
+    told = {"attempt": attempt, "record": record, "model": model, "agent": agent, **where, **more}
+    ti.xcom_push(PROVENANCE_KEY, told)
 
 
 def pull_provenance(ti: Any, task_id: str, map_index: int = -1) -> dict[str, Any]:
