@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from support.fault_server import KINDS
+from support.fault_server import KINDS, STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from support.fault_server import Served
+    from support.fault_server import Fault, Served
 
     from airflow_agentic.trace.record import AttemptRecord
 
@@ -102,15 +102,23 @@ def _check_key(key: str, replies: list[Served], records: list[AttemptRecord]) ->
     assert [entry.fault is None for entry in replies].count(True) == 1, (key, replies)
     column = ("http", "llm", "python").index(records[0].agent["type"])
     counts: Counter[str] = Counter()
-    expected = [(entry.fault, KINDS[entry.fault][column] if entry.fault else None) for entry in replies]
+    expected = [entry.fault for entry in replies]
     for record in records:
-        if expected and (record.error and record.error["kind"]) == expected[0][1]:
-            counts[expected.pop(0)[0] or "answered"] += 1
+        if expected and _tells(record, expected[0], column):
+            counts[expected.pop(0) or "answered"] += 1
         else:
             assert _did_not_arrive(record), (key, replies, [record.error for record in records])
             counts["refused"] += 1
     assert not expected, (key, replies, [record.error for record in records])
     return counts
+
+
+def _tells(record: AttemptRecord, fault: Fault | None, column: int) -> bool:
+    """Whether an attempt's record is that of a reply."""
+    if record.error is None or fault is None:
+        return record.error is None and fault is None
+    same_status = record.error["details"].get("status") == STATUSES.get(fault)
+    return record.error["kind"] == KINDS[fault][column] and same_status
 
 
 def _did_not_arrive(record: AttemptRecord) -> bool:

@@ -57,6 +57,14 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "wrong": ("malformed_output",) * 3,
     "gone": ("unavailable",) * 3,
 }
+#: Of the faults that HTTP has a status for.
+STATUSES: dict[str, int] = {
+    "busy": 429,
+    "busy_for_seconds": 429,
+    "busy_until_date": 429,
+    "broken": 500,
+    "overloaded": 503,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
