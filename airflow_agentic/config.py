@@ -72,6 +72,16 @@ OPTIONS: dict[str, Option] = {
             example="redis://:password@redis.example.com:6379/0",
         ),
         Option(
+            name="cache_url",
+            default=None,
+            type="string",
+            description=(
+                "Where answers are kept that stages with ``cache`` may use again: any fsspec URL that all workers "
+                "reach. Default: ``agentic/cache`` under ``AIRFLOW_HOME``."
+            ),
+            example="s3://my-bucket/agentic/cache",
+        ),
+        Option(
             name="inline_wait",
             default="30",
             type="float",
@@ -188,6 +198,7 @@ def _computed_default(name: str) -> str:
         "artifact_url": "artifacts",
         "version_url": "versions",
         "limiter_url": "limits.db",
+        "cache_url": "cache",
     }
     if name in folders:
         return str(Path(airflow_home(), "agentic", folders[name]))

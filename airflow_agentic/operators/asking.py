@@ -25,6 +25,7 @@ from airflow_agentic.errors import (
 )
 from airflow_agentic.operators.attempt_log import AttemptLog, Past, attempts_made
 from airflow_agentic.operators.base import map_index
+from airflow_agentic.operators.caching import Caching, used_again
 from airflow_agentic.operators.prompting import Prompting
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_agentic.agents.attempts import Attempt
-    from airflow_agentic.agents.base import Agent
+    from airflow_agentic.agents.base import Agent, AgentRequest
     from airflow_agentic.operators.agent import AgentOperator
     from airflow_agentic.operators.attempt_log import Item
     from airflow_agentic.operators.journal import Journal
@@ -96,6 +97,7 @@ class Asking:
         self._made = {} if life.is_first_try else attempts_made(operator, context, life)
         self._agents: dict[str, Agent] = {}
         self._prompting = Prompting(operator, scope.run, self._schema)
+        self._caching = Caching(operator, context, life) if self._config.get("cache") else None
 
     async def outcome(self, item: Item | None = None) -> Outcome:
         """
@@ -131,17 +133,42 @@ class Asking:
     async def _asked(
         self, entry: Mapping[str, Any], values: Mapping[str, Any], past: Past, log: AttemptLog, item: Item | None
     ) -> Attempt:
-        """The attempt of one agent that succeeds."""
-        from airflow_agentic.agents.attempts import run_attempts
-
+        """The attempt of one agent that succeeds, or that needn't be made."""
         agent, request = self._agent(entry["agent"]), self._prompting.request(entry, values)
         before = max(past.number, log.number)
         made = past.of_next_agent()
         first = min(made.attempts + 1, self._retry.attempts)
+        kept = None if self._caching is None else await self._caching.place(entry["agent"], request, item)
+        if kept is not None:
+            log.cache_key = kept.key
+            answer = await kept.find(self._accept(values))
+            if answer is not None:
+                attempt = used_again(answer, agent, request, before + first)
+                await log.write(attempt)
+                return attempt
+        request = replace(request, steps=log.steps(max(made.begun, before + 1), before + first))
+        attempt = await self._attempted(agent, request, first, before, values, log, item)
+        if kept is not None:
+            await kept.keep(attempt, log.path)
+        return attempt
+
+    async def _attempted(
+        self,
+        agent: Agent,
+        request: AgentRequest,
+        first: int,
+        before: int,
+        values: Mapping[str, Any],
+        log: AttemptLog,
+        item: Item | None,
+    ) -> Attempt:
+        """The attempt that succeeds."""
+        from airflow_agentic.agents.attempts import run_attempts
+
         try:
             return await run_attempts(
                 agent,
-                replace(request, steps=log.steps(max(made.begun, before + 1), before + first)),
+                request,
                 retry=self._retry,
                 first_attempt=first,
                 numbered_after=before,

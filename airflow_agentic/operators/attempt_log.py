@@ -119,6 +119,8 @@ class AttemptLog:
         self.path: str | None = None
         #: the agent that is being asked
         self.agent: str | None = None
+        #: under which its answer may be used again
+        self.cache_key: str | None = None
         #: the attempt that succeeded
         self.succeeded: Attempt | None = None
         self._operator = operator
@@ -135,6 +137,7 @@ class AttemptLog:
         :param place: among all that may be asked: an agent can be asked twice.
         """
         self.agent = agent
+        self.cache_key = None
         self._place = f"{'' if self._item is None else self._item.index}/{place}"
 
     def steps(self, begun: int, attempt: int) -> KeptSteps:
@@ -203,7 +206,11 @@ class AttemptLog:
             in_round=operator.planned.round,
             item=None if self._item is None else {"index": self._item.index, "value": self._item.value},
             agent={"name": agent, "type": str(operator.agents[agent].get("type"))},
+            cache_key=self.cache_key,
         )
+        if record.cached is not None:
+            where = (record.cached["run"]["run_id"], record.cached["stored"])
+            operator.log.info("The answer%s was kept from run %s at %s; nobody is asked.", self._of_item, *where)
         operator.log.info("Attempt %d%s: %s after %.1f s.", attempt.number, self._of_item, record.state, record.seconds)
         if attempt.error is not None and "traceback" in attempt.error.details:
             operator.log.warning("Raised by the agent:\n%s", attempt.error.details["traceback"])

@@ -30,6 +30,7 @@ def attempt_record(
     in_round: int,
     item: dict[str, Any] | None,
     agent: dict[str, str],
+    cache_key: str | None = None,
 ) -> AttemptRecord:
     """The record of an attempt, without secrets."""
     record = AttemptRecord(
@@ -51,6 +52,7 @@ def attempt_record(
         next_wait=attempt.next_wait,
         waited=round(attempt.waited, 6),
         replayed=_replayed(attempt),
+        window=None if attempt.window is None else masked(dict(attempt.window)),
     )
     return record if attempt.result is None else _with_result(record, attempt.result)
 

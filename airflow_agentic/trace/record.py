@@ -60,6 +60,10 @@ class AttemptRecord:
         in this record, too, unless an attempt before it has told.
     :param cached: null, or where the answer is from although nobody was asked: the ``run`` (``dag_id``, ``run_id``)
         that it was paid for in, the path of its ``record``, when it was ``stored`` (ISO 8601 in UTC), and its ``key``.
+    :param window: null, or what was left out or summed up so that the request fits the agent's window:
+        ``max_tokens``, ``overflow``, ``counted_by`` (``provider`` or ``estimate``), ``tokens_before``, ``tokens``,
+        ``cuts`` (each with ``path``, ``unit``, ``left_out``, ``of``, ``summed_up``), and ``summaries`` (the calls for
+        them, each with ``path``, ``prompt``, ``answer``, ``model``, ``tokens``, ``cost_usd``).
     """
 
     run: RunKey
@@ -86,6 +90,8 @@ class AttemptRecord:
     tool_calls: tuple[dict[str, Any], ...] = ()
     replayed: int = 0
     cached: dict[str, Any] | None = None
+    cache_key: str | None = None
+    window: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
