@@ -7,15 +7,16 @@ the last one for all questions that follow.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.cli.inputs import read_value
 from airflow_agentic.errors import InputError
-from airflow_agentic.operators.people import FieldError, checked_fields, options_of
+from airflow_agentic.operators.people import FieldError, check_field_name, checked_fields, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_agentic.planning.plan import Plan
 
@@ -103,7 +104,11 @@ def _target(people: Mapping[str, Any], target: str) -> tuple[str, str | None]:
 
 
 def _put(config: Mapping[str, Any], answers: list[Given], stage: str, name: str | None, text: str) -> None:
-    """Add to the last answer; what would be set twice begins the next one."""
+    """
+    Add to the last answer; what would be set twice begins the next one.
+
+    :raises InputError: there is no such option, or field.
+    """
     if name is None:
         options = options_of(config["options"])
         if text not in options:
@@ -112,9 +117,11 @@ def _put(config: Mapping[str, Any], answers: list[Given], stage: str, name: str 
             answers.append(Given())
         answers[-1].choice = text
         return
+    with _about(stage):
+        check_field_name(config["fields"], name)
     if name in answers[-1].fields:
         answers.append(Given())
-    answers[-1].fields[name] = read_value(text, config["fields"].get(name, {}))
+    answers[-1].fields[name] = read_value(text, config["fields"][name])
 
 
 def _complete(config: Mapping[str, Any], stage: str, answer: Given) -> None:
@@ -127,7 +134,14 @@ def _complete(config: Mapping[str, Any], stage: str, answer: Given) -> None:
     if answer.choice is None and len(options) > 1:
         raise InputError(f"--answer {stage}: an option is missing; add {stage}=OPTION, one of {', '.join(options)}.")
     answer.choice = answer.choice or options[0]
-    try:
+    with _about(stage):
         answer.fields = checked_fields(config["fields"], answer.fields)
+
+
+@contextmanager
+def _about(stage: str) -> Iterator[None]:
+    """What is wrong with a field, as a mistake on the command line."""
+    try:
+        yield
     except FieldError as error:
         raise InputError(f"--answer {stage}.{error}.") from None

@@ -199,11 +199,20 @@ def checked_fields(fields: Mapping[str, Mapping[str, Any]], given: Mapping[str, 
     :param given: what somebody answered.
     :raises FieldError: a value is missing, unknown, or none that its field takes.
     """
-    unknown = [name for name in given if name not in fields]
-    if unknown:
-        known = f"the fields are {', '.join(fields)}" if fields else "there are no fields"
-        raise FieldError(f"{unknown[0]}: there is no such field; {known}")
+    for name in given:
+        check_field_name(fields, name)
     return {name: _checked_field(name, field, given) for name, field in fields.items()}
+
+
+def check_field_name(fields: Mapping[str, Any], name: str) -> None:
+    """
+    Is there such a field?
+
+    :raises FieldError: no.
+    """
+    if name not in fields:
+        known = f"the fields are {', '.join(fields)}" if fields else "there are no fields"
+        raise FieldError(f"{name}: there is no such field; {known}")
 
 
 def _checked_field(name: str, field: Mapping[str, Any], given: Mapping[str, Any]) -> Any:

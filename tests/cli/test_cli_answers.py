@@ -70,6 +70,7 @@ def test_what_is_set_twice_is_for_the_next_question_and_the_last_for_all_others(
         (["zzz=Yes"], "--answer zzz: no such stage asks people; people are asked by ask, form, inner.ask"),
         (["ask=yes"], "--answer ask: there is no option 'yes'; write one of Yes, No."),
         (["ask.note=x"], "--answer ask: an option is missing; add ask=OPTION, one of Yes, No."),
+        (["ask.nte=x"], "--answer ask.nte: there is no such field; the fields are note, number."),
         (["ask=Yes", "ask.nte=x"], "--answer ask.nte: there is no such field; the fields are note, number."),
         (["ask=Yes", "ask.number=x"], "--answer ask.number: 'x' is not of type 'integer'."),
         (["form=Submit"], "--answer form.name: is required."),
