@@ -140,6 +140,11 @@ def _items(stage: StageTrace) -> str:
     return f"{total - failed} of {total}" if failed else str(total)
 
 
+def _seconds(stage: StageTrace) -> str:
+    """Of work: people are waited for."""
+    return f"{stage.seconds:.2f}" if stage.attempts and stage.kind != "human" else ""
+
+
 def _waited(stage: StageTrace) -> str:
     return f"{stage.waited:.1f}" if stage.waited else ""
 
@@ -151,7 +156,7 @@ _COLUMNS: tuple[tuple[str, Any, bool, Any], ...] = (
     ("State", lambda stage: stage.state.replace("_", " "), True, "left"),
     ("Items", _items, False, "right"),
     ("Attempts", lambda stage: str(stage.attempts), True, "right"),
-    ("Seconds", lambda stage: f"{stage.seconds:.2f}" if stage.attempts else "", True, "right"),
+    ("Seconds", _seconds, True, "right"),
     ("Waited", _waited, False, "right"),
     ("Model", lambda stage: stage.model or "", False, "left"),
     ("Tokens in / out", _tokens, False, "right"),

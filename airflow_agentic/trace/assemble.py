@@ -7,12 +7,11 @@ Works on a run that is still going, was killed, or is long gone from Airflow: as
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import layout
-from airflow_agentic.trace.facts import began, cost_of, tokens_of
+from airflow_agentic.trace.facts import began, cost_of, seconds_between, tokens_of
 from airflow_agentic.trace.manifest import Manifest, manifest_from_data
 from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord, DecisionRecord
 from airflow_agentic.trace.stages import StageTrace, stages_of
@@ -92,7 +91,7 @@ def _trace(
         output=store.unpack(sealed.output, dag_id, run_id) if sealed else None,
         started=started,
         ended=ended,
-        seconds=_between(started, ended),
+        seconds=seconds_between(started, ended) if started and ended else None,
         tokens=tokens_of(attempts),
         cost_usd=cost_of(attempts),
         stages=stages,
@@ -112,12 +111,6 @@ def _digest(records: Iterable[Record], manifest: Manifest | None) -> str:
     if manifest is not None:
         return manifest.run.template_digest
     return [record.run.template_digest for record in records][-1]
-
-
-def _between(started: str | None, ended: str | None) -> float | None:
-    if started is None or ended is None:
-        return None
-    return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
 def _artifacts(records: Iterable[Record]) -> tuple[dict[str, Any], ...]:

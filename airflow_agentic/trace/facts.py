@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_agentic.trace.record import (
@@ -100,6 +101,18 @@ def ended(record: Record) -> str:
             return record.answered
         case _:
             return began(record)
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Of two times in ISO 8601."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def waited_for_people(records: Iterable[Record]) -> float:
+    """Seconds from questions to their last answers, of all items in a fan-out."""
+    answers = [record for record in sorted(records, key=began) if isinstance(record, AnswerRecord)]
+    last = {(record.task_id, record.map_index): record for record in answers}
+    return sum(seconds_between(record.asked, record.answered) for record in last.values())
 
 
 def tokens_of(attempts: Iterable[AttemptRecord]) -> dict[str, int] | None:

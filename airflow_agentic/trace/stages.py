@@ -11,7 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_agentic.trace.facts import began, cost_of, ended, error_of, kind_of, last_life, state_of, tokens_of
+from airflow_agentic.trace.facts import (
+    began,
+    cost_of,
+    ended,
+    error_of,
+    kind_of,
+    last_life,
+    state_of,
+    tokens_of,
+    waited_for_people,
+)
 from airflow_agentic.trace.record import AnswerRecord, ArtifactRecord, AttemptRecord, DecisionRecord, MergeRecord
 
 if TYPE_CHECKING:
@@ -37,8 +47,8 @@ class StageTrace:
     :param agent: the agent's name, null for other kinds.
     :param state: of the stage's last attempt, or Airflow's once the run is sealed (``skipped`` among them).
     :param attempts: since the task was last cleared, of all items; 0 when the stage didn't run.
-    :param seconds: of work in these attempts.
-    :param waited: seconds between these attempts, and for the limits of connections.
+    :param seconds: of work in these attempts; 0 for people.
+    :param waited: seconds between these attempts, for the limits of connections, and for people's answers.
     :param tokens: ``input`` and ``output`` of these attempts, null when the agent counts none.
     :param cost_usd: of these attempts, null when unknown.
     :param error: ``kind`` and ``message`` of the last failure, null when the stage succeeded.
@@ -115,7 +125,7 @@ def _stage(records: Sequence[Record], tasks: Sequence[TaskState]) -> StageTrace:
         state=state,
         attempts=len(life) or int(isinstance(last, MergeRecord | AnswerRecord | ArtifactRecord)),
         seconds=last.seconds if isinstance(last, MergeRecord) else sum(record.seconds for record in life),
-        waited=sum((record.next_wait or 0.0) + record.waited for record in life),
+        waited=sum((record.next_wait or 0.0) + record.waited for record in life) + waited_for_people(records),
         model=next((record.model for record in reversed(life) if record.model), None),
         tokens=tokens_of(life),
         cost_usd=cost_of(life),

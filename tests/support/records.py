@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_agentic.trace.record import (
+    AnswerRecord,
     ArtifactRecord,
     AttemptRecord,
     DecisionRecord,
@@ -86,6 +87,30 @@ def decision(stage: str = "qa", *, second: float = 0, **more: Any) -> DecisionRe
         "feedback": {"constraints": ["shorter"]},
     }
     return DecisionRecord(**{**given, **more})
+
+
+def answer(stage: str = "ask", *, second: float = 0, waited: float = 1, **more: Any) -> AnswerRecord:
+    """An answer to a question, some seconds after it was asked."""
+    given: dict[str, Any] = {
+        "run": RUN,
+        "stage": stage,
+        "task_id": stage,
+        "map_index": -1,
+        "try_number": 1,
+        "round": 1,
+        "item": None,
+        "subject": "Well?",
+        "body": None,
+        "options": ("Yes", "No"),
+        "assignees": (),
+        "asked": at(second),
+        "answered": at(second + waited),
+        "by": {"id": "1", "name": "ada"},
+        "choice": "Yes",
+        "fields": {},
+        "timed_out": False,
+    }
+    return AnswerRecord(**{**given, **more})
 
 
 def failure(stage: str = "draft", *, second: float = 0, message: str = "it broke") -> FailureRecord:

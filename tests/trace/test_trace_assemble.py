@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.records import RUN, artifact, at, attempt, failed_attempt, failure, merge
+from support.records import RUN, answer, artifact, at, attempt, failed_attempt, failure, merge
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace.assemble import assemble
@@ -228,6 +228,17 @@ def test_a_list_that_failed_is_its_stages_failure(store: TraceStore) -> None:
     )
     [stage] = assemble(RUN.dag_id, RUN.run_id, store).stages
     assert (stage.state, stage.error) == ("failed", {"kind": "ExpressionError", "message": "it broke"})
+
+
+def test_an_answer_is_waited_for(store: TraceStore) -> None:
+    store.write(answer("ask", waited=9))
+    store.write(answer("ask", second=20, waited=30, try_number=2))
+    for index, seconds in enumerate((1, 2)):
+        store.write(answer("each.item", map_index=index, waited=seconds))
+    found = {stage.task_id: stage for stage in assemble(RUN.dag_id, RUN.run_id, store).stages}
+    # the first answer was cleared
+    assert {name: stage.waited for name, stage in found.items()} == {"ask": 30, "each.item": 3}
+    assert found["ask"].seconds == 0
 
 
 def test_a_pipeline_for_each_item_is_a_row_beside_those_of_its_stages(store: TraceStore) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import RUN, artifact, attempt, decision, failed_attempt, failure, merge
+from support.records import RUN, answer, artifact, attempt, decision, failed_attempt, failure, merge
 
 from airflow_agentic import storage
 from airflow_agentic.errors import ConfigError, TraceError
@@ -34,7 +34,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TraceStore:
 
 @pytest.mark.parametrize(
     "record",
-    [attempt(), failed_attempt(wait=2.0), merge(), decision(), failure(), artifact()],
+    [attempt(), failed_attempt(wait=2.0), merge(), decision(), answer(), failure(), artifact()],
     ids=lambda r: type(r).__name__,
 )
 def test_a_record_comes_back_as_it_was(store: TraceStore, record: Record) -> None:
