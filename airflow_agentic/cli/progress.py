@@ -97,6 +97,8 @@ class Progress:
         self._console = console
         self._rows = {task.task_id: _row(task) for task in plan.tasks if task.kind in _SHOWN}
         self._note = ""
+        #: the task that deals a list → the one that works on its items
+        self._lists = {task.config["items"]: task.task_id for task in plan.tasks if task.kind == "item"}
         self._gathered = _gathered(plan, self._rows)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
         self._spinner = Spinner("dots")
@@ -142,13 +144,14 @@ class Progress:
 
     def update(self, task_id: str, state: str | None, map_index: int = -1) -> None:
         """Take note of a task's state, by Airflow's name; of one of its instances, if it is mapped."""
-        row = self._rows.get(task_id)
+        # a list that can't be dealt is its stage's failure
+        row = self._rows.get(self._lists.get(task_id, task_id) if state == "failed" else task_id)
         if state == "running" and not self._console.is_terminal:
             self._sum_up(self._gathered.get(task_id, ()))
         if row is None or state is None:
             return
         instance = row.instances.setdefault(map_index, _Instance())
-        if state == instance.state:
+        if state == instance.state or (instance.state, state) == ("failed", "upstream_failed"):
             return
         instance.state = state
         if state == "running":

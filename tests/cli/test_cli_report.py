@@ -84,6 +84,14 @@ def test_an_error_is_told_once() -> None:
     assert _printed(_trace(failed, error=None)).count("draft: bug: no bees") == 1
 
 
+def test_people_take_no_time_but_are_waited_for() -> None:
+    people = {"stage": "ask", "kind": "human", "agent": None, "attempts": 1, "seconds": 0, "waited": 75.25}
+    lines = _printed(_trace(StageTrace(**STAGE), StageTrace(**{**STAGE, **people}))).splitlines()
+    assert lines[1].split()[-2:] == ["Seconds", "Waited"]
+    assert lines[2].split() == ["draft", "writer", "success", "2", "1.50"]
+    assert lines[3].split() == ["ask", "(human)", "success", "1", "75.2"]
+
+
 def test_a_long_output_is_shortened() -> None:
     text = _printed(_trace(output={"text": "\n".join(str(number) for number in range(100)), "data": {"é": 1}}))
     assert "… (70 more lines; --json prints all)" in text
@@ -154,7 +162,14 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
 ROUNDS = (
     PlannedTask(task_id="l__1.draft", kind="agent", stage="draft", level=0, rounds=(1,)),
     PlannedTask(task_id="l__1.verify.items", kind="items", stage="verify", level=0, rounds=(1,)),
-    PlannedTask(task_id="l__1.verify.item", kind="item", stage="verify", level=0, rounds=(1,)),
+    PlannedTask(
+        task_id="l__1.verify.item",
+        kind="item",
+        stage="verify",
+        level=0,
+        rounds=(1,),
+        config={"items": "l__1.verify.items"},
+    ),
     PlannedTask(
         task_id="l__1.verify.collect",
         kind="collect",
@@ -203,6 +218,23 @@ def test_rounds_appear_on_a_terminal_when_they_come() -> None:
         progress.update("l__3.draft", "skipped")
     assert "draft (round 2)" in stream.getvalue()
     assert "draft (round 3)" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("last", ["items", "item"])
+def test_a_list_that_failed_is_its_stages_failure(last: str) -> None:
+    stream = io.StringIO()
+    tasks = (
+        PlannedTask(task_id="verify.items", kind="items", stage="verify", level=0),
+        PlannedTask(task_id="verify.item", kind="item", stage="verify", level=0, config={"items": "verify.items"}),
+    )
+    plan = Plan(name="p", digest="", source="", file="", dag={}, inputs={}, agents={}, tasks=tasks)
+    with Progress(plan, Console(file=stream, width=80, highlight=False)) as progress:
+        progress.update("verify.items", "running")
+        progress.update("verify.items", "failed")
+        # both are told once more at the run's end
+        progress.update("verify.item", "upstream_failed")
+        progress.update(f"verify.{last}", "failed" if last == "items" else "upstream_failed")
+    assert stream.getvalue().splitlines() == ["verify: failed"]
 
 
 def test_on_a_terminal_the_stages_are_shown_and_gone_at_the_end() -> None:
