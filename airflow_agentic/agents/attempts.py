@@ -77,6 +77,7 @@ class Attempt:
     :param error: why the attempt failed; None if it succeeded or was killed.
     :param next_wait: seconds until the next attempt, None if there is none.
     :param killed: the process was told to stop while the attempt was going on.
+    :param window: what was left out or summed up so that the request fits the model's window; JSON-able.
     """
 
     number: int
@@ -89,6 +90,7 @@ class Attempt:
     next_wait: float | None = None
     killed: bool = False
     waited: float = 0.0
+    window: Mapping[str, Any] | None = None
 
 
 async def run_attempts(
@@ -177,7 +179,7 @@ class _Tries:
         :raises RetryLater, LimiterError: a limit kept it from being made.
         """
         waiting = Waiting(longest=self.limit_wait, place=self._place())
-        self.request = replace(self.request, waiting=waiting)
+        self.request = replace(self.request, waiting=waiting, fitting=self.request.fitting.anew())
         started, clock = datetime.now(UTC), time.monotonic()
         result: AgentResult | None = None
         error: AttemptError | None = None
@@ -206,6 +208,7 @@ class _Tries:
                 error=error,
                 killed=killed,
                 waited=waiting.total,
+                window=self.request.fitting.record,
             )
             if killed:
                 await self._tell_killed(attempt)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_agentic.agents.fitting import Fitting
 from airflow_agentic.limits.spending import UNBOUNDED, Spending
 from airflow_agentic.limits.waiting import Waiting
 
@@ -94,8 +95,9 @@ class AgentRequest:
     :param waiting: how long the attempt may wait for a connection's limits, and how long it did.
     :param spending: what the run's budget still allows; every call to a model, an API or a callable asks it first.
     :param steps: what is kept of the conversation that the attempt goes on with; None: nothing is kept.
-    :param read: what the prompt was made from: ``input``, or what the stage's texts read.
+    :param read: what the prompt and the instructions were made from: ``input``, and what the stage's texts read.
     :param remade: the same request, with its prompt and instructions made from other values; None: it can't be.
+    :param fitting: what was done to the attempt's request so that it fits the model's window, told by the agent.
     """
 
     stage: str
@@ -111,6 +113,7 @@ class AgentRequest:
     steps: Steps | None = field(default=None, compare=False)
     read: Mapping[str, Any] = field(default_factory=dict, compare=False)
     remade: Callable[[Mapping[str, Any]], AgentRequest] | None = field(default=None, compare=False)
+    fitting: Fitting = field(default_factory=Fitting, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_agentic.agents.base import AgentRequest, AgentResult, Steps
     from airflow_agentic.agents.llm_exchange import Exchange
+    from airflow_agentic.agents.llm_window import Windowed
 
 _EXTRA = "Agents of type llm need the extra 'llm': pip install 'airflow-agentic[llm]'"
 
@@ -40,12 +41,14 @@ class LlmAgent:
     :param model: ``provider:model``, over the connection's own.
     :param settings: pydantic-ai's model settings (``temperature``, ``max_tokens``, …).
     :param tools: what the model may call, as the template lists them.
+    :param window: how long a request may be (``max_tokens``), and what is done about a longer one (``overflow``).
     """
 
     connection: str
     model: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Mapping[str, Any], ...] = ()
+    window: Mapping[str, Any] | None = None
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> LlmAgent:
@@ -55,6 +58,7 @@ class LlmAgent:
             model=spec.get("model"),
             settings=spec.get("settings") or {},
             tools=tuple(spec.get("tools") or ()),
+            window=spec.get("window"),
         )
 
     async def run(self, request: AgentRequest) -> AgentResult:
@@ -81,9 +85,9 @@ class LlmAgent:
         return exchange.result(answer, self._sent(request, exchange))
 
     def preview(self, request: AgentRequest) -> Mapping[str, Any]:
-        """What :meth:`run` sends first."""
+        """What :meth:`run` sends first, or what it has sent so that it fits the window."""
         messages: list[dict[str, Any]] = [{"role": "user", "content": request.prompt}]
-        conversation = _conversation(request)
+        conversation = request.fitting.messages or _conversation(request)
         if conversation:
             from airflow_agentic.agents.llm_exchange import plain_messages
 
@@ -102,6 +106,7 @@ class LlmAgent:
             schema=to_model(request.output_schema),
             instructions=self._instructions(request) or "",
             toolsets=make_toolsets(self.tools, exchange.tool_calls.append, steps),
+            capabilities=self._windows(request, exchange),
         )
         layer_models(agent, request, extras, timeout, steps)
         said = await exchange.run(agent, self.settings, request.timeout)
@@ -113,7 +118,17 @@ class LlmAgent:
 
     def _steps(self, request: AgentRequest) -> Steps | None:
         """What is kept of the conversation; nothing where one answer is all: that is kept as the attempt's."""
-        return request.steps if self.tools else None
+        sums_up = self.window is not None and self.window["overflow"] == "summarize"
+        return request.steps if self.tools or sums_up else None
+
+    def _windows(self, request: AgentRequest, exchange: Exchange) -> list[Windowed]:
+        """What keeps requests within the agent's window, if it has one."""
+        if self.window is None:
+            return []
+        from airflow_agentic.agents.llm_window import Window, Windowed
+
+        window = Window(**self.window)
+        return [Windowed(window, request, instructions=self._instructions, heard=exchange.beside.append)]
 
     async def _earlier(self, request: AgentRequest) -> list[Any]:
         """The conversation that the attempt goes on with."""
@@ -148,10 +163,12 @@ class LlmAgent:
         return "\n\n".join(text for text in (request.instructions, INSTRUCTION) if text)
 
     def _record(self, request: AgentRequest, messages: list[dict[str, Any]], model: str | None) -> dict[str, Any]:
+        fitting = request.fitting
+        instructions = self._instructions(request) if fitting.messages is None else fitting.instructions
         sent = {
             "connection": self.connection,
             "model": model,
-            "instructions": self._instructions(request),
+            "instructions": instructions,
             "messages": messages,
             "settings": without_secrets(self.settings),
             "output_schema": request.output_schema,

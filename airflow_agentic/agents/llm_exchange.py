@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.ai.hooks.pydantic_ai import PydanticAIHook
     from pydantic_ai import Agent
+    from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.toolsets import AbstractToolset
 
 #: Requests to the model in one attempt. Each tool turn is one; a model that still calls tools then is going round.
@@ -84,11 +85,13 @@ def build_agent(
     schema: dict[str, Any] | None,
     instructions: str,
     toolsets: Sequence[AbstractToolset[Any]],
+    capabilities: Sequence[AbstractCapability[Any]] = (),
 ) -> Agent[object, Any]:
     """
     The agent for one attempt, which answers once.
 
     :param schema: of an object; None for text.
+    :param capabilities: what else takes part in its requests.
     :raises FinalError: models can't be asked for that schema.
     """
     from pydantic_ai.exceptions import UserError
@@ -99,6 +102,7 @@ def build_agent(
             output,
             instructions=instructions,
             toolsets=list(toolsets),
+            capabilities=list(capabilities),
             retries={"tools": _TOOL_CORRECTIONS, "output": 0},
         )
     except UserError as error:
@@ -118,6 +122,8 @@ class Exchange:
     messages: list[ModelMessage] = field(default_factory=list)
     tool_calls: list[Mapping[str, Any]] = field(default_factory=list)
     model_id: str | None = None
+    #: answers that are none of the conversation's: to calls for summaries
+    beside: list[ModelResponse] = field(default_factory=list)
 
     async def run(self, agent: Agent[object, Any], settings: Mapping[str, Any], timeout: float | None) -> Any:
         """
@@ -191,12 +197,16 @@ class Exchange:
 
     def has_answers(self) -> bool:
         """Whether the model was asked for anything in this attempt."""
-        return not all(map(was_replayed, self._responses()))
+        return not all(map(was_replayed, self._all_responses()))
 
     def _responses(self) -> list[ModelResponse]:
         """What the model said in this attempt."""
         earlier = sum(isinstance(message, ModelResponse) for message in self.earlier)
         return [message for message in self.messages if isinstance(message, ModelResponse)][earlier:]
+
+    def _all_responses(self) -> list[ModelResponse]:
+        """All that was answered in this attempt."""
+        return [*self.beside, *self._responses()]
 
     def _last_response(self) -> ModelResponse | None:
         responses = self._responses()
@@ -213,11 +223,11 @@ class Exchange:
 
     def _replayed(self) -> int:
         """How many of the answers an earlier process got."""
-        return sum(map(was_replayed, self._responses()))
+        return sum(map(was_replayed, self._all_responses()))
 
     def _paid(self) -> list[ModelResponse]:
         """The answers whose cost is this attempt's."""
-        return [response for response in self._responses() if counts_here(response)]
+        return [response for response in self._all_responses() if counts_here(response)]
 
     def _usage(self) -> Usage:
         responses = self._paid()

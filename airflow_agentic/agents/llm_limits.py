@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Tokens reserved for an answer whose length the settings don't bound (``max_tokens``).
 USUAL_ANSWER = 1024
 #: Bytes of text in a token, on the safe side: English has about four, CJK characters have three and are about one.
-_BYTES_PER_TOKEN = 3
+BYTES_PER_TOKEN = 3
 #: Tokens that frame a conversation.
 _FRAME = 16
 
@@ -46,7 +46,7 @@ def prompt_tokens(messages: Sequence[ModelMessage], parameters: ModelRequestPara
     schema = parameters.output_object.json_schema if parameters.output_object is not None else None
     said = [plain_messages(messages), sorted(filter(None, instructions)), tools, schema]
     size = len(json.dumps(said, ensure_ascii=False, default=str).encode())
-    return size // _BYTES_PER_TOKEN + _FRAME
+    return size // BYTES_PER_TOKEN + _FRAME
 
 
 class Turns:

@@ -51,7 +51,12 @@ class Cut:
     @property
     def note(self) -> str:
         """What is said at the place."""
-        return f"[… {self.left_out} of {self.of} {self.unit} left out]"
+        return left_out_note(self.left_out, self.of, self.unit)
+
+
+def left_out_note(left_out: int, of: int, unit: Unit) -> str:
+    """What is said where something is missing."""
+    return f"[… {left_out} of {of} {unit} left out]"
 
 
 def size_of(value: Any) -> int:

@@ -7,15 +7,18 @@ can shorten what it was made from instead of cutting through its text.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.agents.base import AgentRequest
+from airflow_agentic.limits.spending import UNBOUNDED
 from airflow_agentic.operators.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_agentic.agents.base import RunInfo
+    from airflow_agentic.limits.spending import Spending
     from airflow_agentic.operators.base import PlannedOperator
 
 
@@ -32,6 +35,7 @@ class Prompting:
         self._run = run
         self._schema = output_schema
         self._trust = Trust(operator.planned)
+        self._spending = _purse(self._config.get("budget"), run)
 
     def request(self, entry: Mapping[str, Any], values: Mapping[str, Any]) -> AgentRequest:
         """
@@ -41,19 +45,23 @@ class Prompting:
         :param values: what the stage's texts read.
         """
         given = self._input(values)
-        return self._of(entry, given, values if entry["prompt_reads"] == "stages" else {"input": given})
+        return self._of(entry, {**(values if entry["prompt_reads"] == "stages" else {}), "input": given})
 
-    def _of(self, entry: Mapping[str, Any], given: Mapping[str, Any], read: Mapping[str, Any]) -> AgentRequest:
+    def _of(self, entry: Mapping[str, Any], read: Mapping[str, Any]) -> AgentRequest:
+        """The request made from what the stage's texts read, and the input."""
+        given = read["input"]
+        seen = read if entry["prompt_reads"] == "input" else {name: read[name] for name in read if name != "input"}
         return AgentRequest(
             stage=self._operator.planned.stage,
             run=self._run,
             input=given,
-            prompt=self._text("prompt", entry, read),
+            prompt=self._text("prompt", entry, seen),
             instructions=self._text("instructions", entry, {"input": given}),
             output_schema=self._schema,
             timeout=self._config["timeout"],
+            spending=self._spending,
             read=read,
-            remade=lambda other: self._of(entry, other.get("input", given), other),
+            remade=partial(self._of, entry),
         )
 
     def _input(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,3 +79,12 @@ class Prompting:
             return None
         with self._operator.locating(key):
             return self._trust.marked(entry[key], values)
+
+
+def _purse(budget: Mapping[str, Any] | None, run: RunInfo) -> Spending:
+    """What the run may still spend, in all of its tasks."""
+    if budget is None:
+        return UNBOUNDED
+    from airflow_agentic.limits.purse import purse_of
+
+    return purse_of(budget, f"{run.dag_id}/{run.id}")
