@@ -172,17 +172,13 @@ class Asking:
                 retry=self._retry,
                 first_attempt=first,
                 numbered_after=before,
-                inline_wait=self._inline_wait,
-                # no try is left for a long wait, and waiting for a limit is no failure
-                limit_wait=math.inf if self._life.is_last_try else self._inline_wait,
+                # Waits for a limit and lost workers take tries of Airflow's, too, but no attempt may be lost with them:
+                # where no try is left for a wait, it is waited here, however long it is.
+                inline_wait=math.inf if self._life.is_last_try else self._inline_wait,
                 place=self._place(item),
                 accept=self._accept(values),
                 on_attempt=log.write,
             )
-        except RetryLater as later:
-            if self._life.is_last_try:  # tries lost to the infrastructure leave none for this wait
-                raise later.error from None
-            raise
         except asyncio.CancelledError:
             if log.succeeded is None:
                 raise

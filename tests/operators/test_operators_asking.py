@@ -296,6 +296,14 @@ def test_the_record_of_who_gave_up_earlier_is_told(trace: TraceStore) -> None:
     assert ask(**of_try(2)).record == first.record == "d/r/attempts/work.-1.1.3.json"
 
 
+def test_in_the_last_try_all_attempts_are_made(trace: TraceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for a connection's limit and lost workers take tries, and none of the attempts."""
+    monkeypatch.setenv("AIRFLOW__AGENTIC__INLINE_WAIT", "0")
+    outcome = ask(life=Life(former_tries=0, is_first_try=False, is_last_try=True), try_number=9)
+    assert outcome.attempt == 3
+    assert [state for *_, state in numbers(trace)] == ["retrying", "retrying", "failed"]
+
+
 def test_attempts_are_counted_for_each_item(trace: TraceStore) -> None:
     items = [{"index": index, "value": index} for index in range(2)]
     written(
