@@ -103,7 +103,6 @@ async def run_attempts(
     accept: Callable[[Any], bool] | None,
     on_attempt: Callable[[Attempt], Awaitable[None]],
     numbered_after: int = 0,
-    limit_wait: float | None = None,
     place: str | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: Callable[[], float] = random.random,
@@ -113,17 +112,15 @@ async def run_attempts(
 
     :param first_attempt: which attempt of this agent the first one made here is; more than 1 after a wait that
         Airflow took over.
-    :param inline_wait: seconds; a longer wait is not slept here.
+    :param inline_wait: seconds; a longer wait, also one for a connection's limit, is not waited here.
     :param accept: told the output; False makes it a failure that isn't repeated, and so does a FinalError that says
         more.
     :param on_attempt: told of each attempt when it has ended, however it ended, before any wait.
     :param numbered_after: the attempts that others have made before, which the numbers of these go on from.
-    :param limit_wait: seconds; an attempt that has to wait longer for a connection's limit isn't made here. None: as
-        ``inline_wait``.
     :param place: names this work, also in the next try of the task, so that it keeps its place in a limit's queue.
     :param sleep, draw: the clock and the dice (evenly between 0 and 1).
     :raises AttemptError: the last attempt's error: it is final, or was the last one allowed.
-    :raises RetryLater: the next wait is longer than ``inline_wait``, or than ``limit_wait``.
+    :raises RetryLater: a wait is longer than ``inline_wait``.
     :raises LimiterError: what is used of a connection's limit can't be told.
     """
     from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
@@ -135,7 +132,6 @@ async def run_attempts(
         own_number=first_attempt,
         numbered_after=numbered_after,
         inline_wait=inline_wait,
-        limit_wait=inline_wait if limit_wait is None else limit_wait,
         place=place,
         accept=accept,
         on_attempt=on_attempt,
@@ -166,7 +162,6 @@ class _Tries:
     own_number: int
     numbered_after: int
     inline_wait: float
-    limit_wait: float
     place: str | None
     accept: Callable[[Any], bool] | None
     on_attempt: Callable[[Attempt], Awaitable[None]]
@@ -178,7 +173,7 @@ class _Tries:
 
         :raises RetryLater, LimiterError: a limit kept it from being made.
         """
-        waiting = Waiting(longest=self.limit_wait, place=self._place())
+        waiting = Waiting(longest=self.inline_wait, place=self._place())
         self.request = replace(self.request, waiting=waiting, fitting=self.request.fitting.anew())
         started, clock = datetime.now(UTC), time.monotonic()
         result: AgentResult | None = None
