@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import random
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -83,7 +84,7 @@ class RunPurse:
                 if verdict.state != "wait":
                     break
                 look = min(_LONGEST_LOOK, max(_FIRST_LOOK, 2 * look))
-                await asyncio.sleep(look)
+                await asyncio.sleep(look * random.uniform(0.5, 1))  # noqa: S311 — so that not all look at the same time
         except asyncio.CancelledError:
             with contextlib.suppress(LimiterError):
                 await to_end(partial(purses.give_back, self.run, wish.call))

@@ -250,7 +250,7 @@ def test_the_wait_told_is_right(store_url: str, pauses: list[float], wanted: int
     ("extra", "said"),
     [
         ({"requests_per_minut": 60}, "no setting 'requests_per_minut'; did you mean 'requests_per_minute'?"),
-        ({"pool": 1}, "there are requests_per_minute, tokens_per_minute, max_concurrent."),
+        ({"pool": 1}, "there are requests_per_minute, tokens_per_minute, max_concurrent, prices."),
         ({"max_concurrent": "8"}, "agentic.max_concurrent must be a whole number of at least 1, not '8'"),
         ({"max_concurrent": True}, "not True"),
         ({"tokens_per_minute": 0}, "not 0"),
@@ -267,6 +267,7 @@ def test_what_a_connection_says_wrongly(extra: object, said: str) -> None:
 def test_what_a_connection_says() -> None:
     assert limits_of({"requests_per_minute": 60}, "my_api") == Limits(requests_per_minute=60)
     assert limits_of({}, "my_api") is None
+    assert limits_of({"prices": {}}, "my_api") is None
 
 
 def test_a_file_that_can_not_be_used(tmp_path: Path) -> None:
