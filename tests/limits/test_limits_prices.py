@@ -42,7 +42,7 @@ def test_list_prices() -> None:
 
 
 def test_where_a_model_is_asked_says_more_than_its_providers_name() -> None:
-    there = list_prices("gpt-4o", provider="openai", url="https://openrouter.ai/api/v1")
+    there = list_prices("openai/gpt-4o", provider="openai", url="https://openrouter.ai/api/v1")
     anywhere = list_prices("gpt-4o", provider="openai", url="http://127.0.0.1:8000/v1")
     assert there is not None
     assert anywhere is not None
