@@ -19,6 +19,8 @@ class Known:
     summaries: dict[str, str] = field(default_factory=dict)
     #: the id of a tool's call → its result before anything was cut
     results: dict[str, Any] = field(default_factory=dict)
+    #: what was last told of the conversation
+    record: dict[str, Any] | None = None
 
 
 @dataclass(kw_only=True)

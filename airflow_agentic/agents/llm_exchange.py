@@ -157,7 +157,7 @@ class Exchange:
     def with_facts(self, error: AttemptError) -> AttemptError:
         """The error with what the attempt cost and did although it failed."""
         facts: dict[str, Any] = {"model": self._model(), "cost_usd": self._cost()}
-        if self._responses():
+        if self._all_responses():
             usage = self._usage()
             facts["usage"] = {
                 "input_tokens": usage.input_tokens,

@@ -67,6 +67,8 @@ class Windowed(AbstractCapability[Any]):
         self._new_instructions: str | None = None
         self._counter: TokenCounter | None = None
         self._summarizer: Summarizer | None = None
+        if request.malformed is not None and request.malformed.conversation:
+            request.fitting.record = request.fitting.known.record  # it goes on with what was cut
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
@@ -125,3 +127,4 @@ class Windowed(AbstractCapability[Any]):
         empty: dict[str, Any] = {"counted_by": None, "tokens_before": None, "tokens": None, "cuts": [], "summaries": []}
         own = {"max_tokens": self._window.max_tokens, "overflow": self._window.overflow}
         fitting.record = {**own, **(fitting.record or empty), **facts}
+        fitting.known.record = {**fitting.record, "summaries": []}  # each is in the record of who paid for it
