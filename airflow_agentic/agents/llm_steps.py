@@ -145,7 +145,7 @@ class KeptTools:
         try:
             result = await work()
         except (ModelRetry, ToolFailed) as told:
-            await self.steps.keep(key, {type(told).__name__: told.message})
+            await self.steps.keep(key, {"retry" if isinstance(told, ModelRetry) else "failed": told.message})
             raise
         plain = _plain(result)
         if plain is not None:
@@ -172,9 +172,9 @@ def _given(kept: dict[str, Any]) -> Any:
     """Undo :func:`_plain`."""
     ((kind, value),) = kept.items()
     match kind:
-        case "ModelRetry":
+        case "retry":
             raise ModelRetry(value)
-        case "ToolFailed":
+        case "failed":
             raise ToolFailed(value)
         case _:
             return JSON_CODEC.load(_FORMS[kind], value)

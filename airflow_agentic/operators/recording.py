@@ -52,6 +52,7 @@ def attempt_record(
         next_wait=attempt.next_wait,
         waited=round(attempt.waited, 6),
         replayed=_replayed(attempt),
+        cache_key=cache_key,
         window=None if attempt.window is None else masked(dict(attempt.window)),
     )
     return record if attempt.result is None else _with_result(record, attempt.result)
