@@ -114,11 +114,13 @@ COMMANDS = (
     ),
     Command(
         name="trace",
-        help="print what happened in a run, stage by stage",
+        help="print what happened in a run, stage by stage, or list the runs",
         function="trace:trace_command",
         arguments=(
             _argument("dag_id", metavar="DAG_ID", help="the template's name"),
-            _argument("run_id", metavar="RUN_ID", help="the run"),
+            _argument(
+                "run_id", metavar="RUN_ID", nargs="?", help="the run, or its folder's name; default: list all runs"
+            ),
             _JSON,
         ),
     ),

@@ -1,10 +1,15 @@
-"""``trace``: what happened in a run, from its records; Airflow isn't needed, nor imported unless it is configured."""
+"""
+``trace``: what happened in a run, or which runs there are, from their records.
+
+Airflow isn't needed, nor imported unless it is configured.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +22,46 @@ _SET_IN_FILE = re.compile(r"^\s*trace_url(_cmd|_secret)?\s*[=:]", re.MULTILINE)
 
 
 def trace_command(arguments: argparse.Namespace) -> int:
-    """Print a run's trace as the command line says."""
+    """Print a run's trace, or list the runs, as the command line says."""
+    _load_configuration()
+    if arguments.run_id is None:
+        return list_runs(arguments.dag_id, as_json=arguments.json)
     return trace(arguments.dag_id, arguments.run_id, as_json=arguments.json)
+
+
+def list_runs(dag_id: str, *, as_json: bool) -> int:
+    """
+    Print the runs of a DAG that left records, the one that ended last at the end; 0.
+
+    :raises TraceError: there are none, or one can't be read.
+    """
+    from airflow_agentic.cli.report import plain
+    from airflow_agentic.trace.runs import runs_of
+
+    runs = runs_of(dag_id)
+    if as_json:
+        print(json.dumps({"dag_id": dag_id, "runs": [asdict(run) for run in runs]}, ensure_ascii=False, indent=2))
+        return 0
+    names = [plain(run.run_id) for run in runs]
+    widest = max(map(len, names))
+    for name, run in zip(names, runs, strict=True):
+        print(f"{name:{widest}}  {run.state:7}  {run.sealed or ''}".rstrip())
+    return 0
 
 
 def trace(dag_id: str, run_id: str, *, as_json: bool) -> int:
     """
     Print a run's trace; 0.
 
+    :param run_id: or the name of the folder of its records.
     :raises TraceError: the run left no records, or one of them is unreadable.
     """
     from airflow_agentic.trace.assemble import assemble
+    from airflow_agentic.trace.runs import run_called
+    from airflow_agentic.trace.store import TraceStore
 
-    _load_configuration()
-    found = assemble(dag_id, run_id)
+    store = TraceStore()
+    found = assemble(dag_id, run_called(dag_id, run_id, store), store)
     if as_json:
         print(json.dumps(found.to_data(), ensure_ascii=False, indent=2))
         return 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from airflow_agentic.trace.record import (
     AnswerRecord,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Most file systems take 255 bytes; a name carries numbers and a suffix as well.
 LONGEST_SEGMENT = 180
+#: Between the beginning of a name and its digest. Quoting never yields it, so nothing else is mistaken for a cut name.
+_CUT = "%~"
 
 FOLDERS = ("attempts", "merges", "decisions", "answers", "artifacts", "failures")
 
@@ -37,10 +39,14 @@ def segment(name: str) -> str:
     if not quoted.strip("."):
         return quoted.replace(".", "%2E")
     if len(quoted) > LONGEST_SEGMENT:
-        # quoting never yields "%~", so a cut name can't be mistaken for a whole one
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-        return f"{quoted[: LONGEST_SEGMENT - 66]}%~{digest}"
+        return f"{quoted[: LONGEST_SEGMENT - 66]}{_CUT}{digest}"
     return quoted
+
+
+def name_of(segment: str) -> str | None:
+    """The id that a path segment stands for; None for one that was cut."""
+    return None if _CUT in segment else unquote(segment, errors="surrogatepass")
 
 
 def run_folder(dag_id: str, run_id: str) -> str:

@@ -128,15 +128,11 @@ class TraceStore:
 
     def names(self, folder: str) -> list[str]:
         """The paths of the files of a folder, sorted; none when there is no such folder."""
-        try:
-            self._filesystem.invalidate_cache()
-            entries = self._filesystem.ls(self._full(folder), detail=True)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise TraceError(f"The trace in {self.url} can't be listed: {error}") from None
-        names = [entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == "file"]
-        return sorted(f"{folder}/{name}" for name in names if not name.startswith("."))
+        return [f"{folder}/{name}" for name in self._entries(folder, "file") if not name.startswith(".")]
+
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder, sorted; none when there is no such folder."""
+        return self._entries(folder, "directory")
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The bytes of each file of a folder by its path, sorted."""
@@ -164,6 +160,16 @@ class TraceStore:
         """Undo :meth:`pack`."""
         folder = layout.run_folder(dag_id, run_id)
         return unpack(stored, lambda digest: self.read_bytes(_value_path(folder, digest)))
+
+    def _entries(self, folder: str, kind: str) -> list[str]:
+        try:
+            self._filesystem.invalidate_cache()
+            entries = self._filesystem.ls(self._full(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise TraceError(f"The trace in {self.url} can't be listed: {error}") from None
+        return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == kind)
 
     def _record(self, path: str, complete: Callable[[dict[str, Any]], dict[str, Any]]) -> Record:
         try:

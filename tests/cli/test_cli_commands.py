@@ -8,13 +8,16 @@ import resource
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.records import RUN, attempt
 
 from airflow_agentic.cli.airflow import get_agentic_cli_commands
 from airflow_agentic.cli.commands import COMMANDS
 from airflow_agentic.cli.main import main
+from airflow_agentic.trace.store import TraceStore
 
 ROOT = Path(__file__).parents[2]
 GOOD = """\
@@ -282,6 +285,23 @@ def test_with_json_an_error_is_a_document_too(folder, capsys):
     said = capsys.readouterr()
     assert [problem["code"] for problem in json.loads(said.out)["problems"]] == ["AGT202", "AGT401"]
     assert "AGT401" in said.err
+
+
+def test_trace_lists_runs_and_takes_the_names_of_their_folders(folder, capsys, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__AGENTIC__TRACE_URL", str(folder / "trace"))
+    TraceStore().write(attempt())
+    TraceStore().write(attempt(run=replace(RUN, run_id="b\x1b[1m")))
+    assert main(["trace", RUN.dag_id]) == 0
+    listed = capsys.readouterr().out
+    assert listed.splitlines() == [f"{'b�[1m':{len(RUN.run_id)}}  running", f"{RUN.run_id}  running"]
+    assert main(["trace", RUN.dag_id, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["runs"][1] == {"run_id": RUN.run_id, "state": "running", "sealed": None}
+    for name in (RUN.run_id, "manual__2026-01-01T00%3A00%3A00%2B00%3A00"):
+        assert main(["trace", RUN.dag_id, name, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["run_id"] == RUN.run_id
+    assert main(["trace", "nothing"]) == 1
+    assert "There are no records of 'nothing' in" in capsys.readouterr().err
 
 
 def test_trace_of_an_unknown_run_as_json(folder, capsys, monkeypatch):
