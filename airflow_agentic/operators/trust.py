@@ -80,8 +80,9 @@ def _has_names(text: str) -> bool:
 
     if is_text(text) or simple_paths(text) is not None:
         return False
+    tree = parse(text)
     kinds = (nodes.Assign, nodes.AssignBlock, nodes.With, nodes.Macro, nodes.CallBlock)
-    return parse(text).find(kinds) is not None
+    return any(tree.find(kind) is not None for kind in kinds)
 
 
 def _reads(text: str) -> Iterator[Path]:

@@ -139,7 +139,7 @@ class RenderedPassage:
     A part of a rendered text that a ``{{ … }}`` inserted.
 
     :param start, end: offsets in characters into the rendered text.
-    :param expression: what stands between the braces.
+    :param expression: what stands between the braces; empty for what a whole block of Jinja printed.
     :param reads: the paths it reads, such as ``("draft", "text")``; ``*`` stands for any item of a list.
     """
 
@@ -418,12 +418,19 @@ def _marked(text: str) -> Callable[[Mapping[str, Any]], tuple[str, list[Rendered
 
 
 class _BlocksInserted(NodeTransformer):
-    """What a filter or call block prints becomes one insertion: inside of it, nobody could tell them apart."""
+    """
+    What a filter block, a call block or a recursive loop prints becomes one insertion.
+
+    Jinja puts it together before it prints it, and then nobody can tell any more what is whose.
+    """
 
     def __init__(self) -> None:
         self._count = 0
 
-    def _inserted(self, node: nodes.FilterBlock | nodes.CallBlock) -> list[nodes.Node]:
+    def visit_For(self, node: nodes.For) -> nodes.Node | list[nodes.Node]:  # noqa: N802
+        return self._inserted(node) if node.recursive else self.generic_visit(node)
+
+    def _inserted(self, node: nodes.Node) -> list[nodes.Node]:
         self._count += 1
         name, line = f"{_BLOCK}{self._count}", node.lineno
         kept = nodes.AssignBlock(nodes.Name(name, "store", lineno=line), None, [node], lineno=line)

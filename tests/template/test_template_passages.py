@@ -235,3 +235,22 @@ def test_marked_texts_become_texts():
 def test_what_is_no_data_is_refused(value):
     for text in ("{{ x }}", "a{{ x }}"):
         assert "is not data" in refused(text, {"x": value})
+
+
+@pytest.mark.parametrize(
+    ("template", "inserted"),
+    [
+        ("a {% filter upper %}b {{ x }}{% endfilter %} c", "B DATA"),
+        ("a {% macro m() %}({{ caller() }}){% endmacro %}{% call m() %}b {{ x }}{% endcall %} c", "(b data)"),
+        ("a {% for part in [x, x] recursive %}{{ part }},{% endfor %} c", "data,data,"),
+        ("a {% if x %}{% filter upper %}{{ x }}{% endfilter %}{% endif %} c", "DATA"),
+        ("a {% filter upper %}{% filter trim %} {{ x }} {% endfilter %}{% endfilter %} c", "DATA"),
+    ],
+)
+def test_what_a_block_prints_is_one_passage(template: str, inserted: str) -> None:
+    text, passages = render_passages(template + " {{ y }}", {"x": "data", "y": "more"})
+    assert text == render_string(template + " {{ y }}", {"x": "data", "y": "more"})
+    assert [(text[p.start : p.end], p.expression, p.reads) for p in passages] == [
+        (inserted, "", (("x",),)),
+        ("more", "y", (("y",),)),
+    ]
