@@ -32,8 +32,19 @@ _TOOL_RETRIES = re.compile(r"Tool '([^']+)' exceeded")
 #: Said of an answer that reached the limit of tokens; the model is told, too.
 CUT_OFF = "The answer was cut off at the limit of tokens (the setting max_tokens). Answer more briefly."
 
+#: What servers say of a request that is longer than the model's context, besides what pydantic-ai knows: Anthropic of
+#: the request with its answer, llama.cpp, LM Studio, Text Generation Inference.
+_TOO_LONG = re.compile(
+    r"exceeds? (the |its )?(available |maximum )?context (size|length|limit|window)"
+    r"|context (size|length|window) (has been exceeded|of only)"
+    r"|`inputs` tokens \+ `max_new_tokens` must be",
+    re.IGNORECASE,
+)
+_OF_WINDOW = (
+    "Let the agent's window (max_tokens, overflow) be shorter than the model's context, less the longest answer."
+)
+
 _FINAL: tuple[tuple[type[Exception], FinalKind], ...] = (
-    (exceptions.ModelContextWindowExceededError, "window_exceeded"),
     (exceptions.ModelQuotaExceededError, "rejected"),
     (exceptions.ModelRequestRejectedError, "rejected"),
     (exceptions.ContentFilterError, "rejected"),
@@ -71,6 +82,8 @@ def attempt_error(error: Exception) -> AttemptError:
 
 def _of_category(error: Exception) -> AttemptError | None:
     """By pydantic-ai's own categories."""
+    if _is_too_long(error):
+        return FinalError(f"{_message(error)}. {_OF_WINDOW}", kind="window_exceeded", details=_details(error))
     for classes, kind in _FINAL:
         if isinstance(error, classes):
             return FinalError(_message(error), kind=kind, details=_details(error))
@@ -80,6 +93,13 @@ def _of_category(error: Exception) -> AttemptError | None:
         if isinstance(error, classes):
             return _retryable(error, retryable)
     return None
+
+
+def _is_too_long(error: Exception) -> bool:
+    """Whether the model's context is shorter than the request."""
+    if isinstance(error, exceptions.ModelContextWindowExceededError):
+        return True
+    return isinstance(error, exceptions.ModelHTTPError) and _TOO_LONG.search(_said(error.body)) is not None
 
 
 def _of_kind(error: Exception, kind: Kind) -> AttemptError:

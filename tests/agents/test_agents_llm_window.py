@@ -384,3 +384,22 @@ def test_a_failing_summary_fails_the_attempt_and_what_was_paid_is_in_the_record(
     assert len(server.requests) == 2
     assert len(told[0].window["summaries"]) == 1
     assert end.details["usage"]["requests"] == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "request (4390 tokens) exceeds the available context size (4096 tokens), try increasing it"),
+        (500, "Context size has been exceeded."),
+        (
+            400,
+            "Trying to keep the first 15857 tokens when context the overflows. However, the model is loaded with "
+            "context length of only 4096 tokens, which is not enough.",
+        ),
+    ],
+)
+def test_a_window_that_is_larger_than_the_models_context(connect: Connect, status: int, message: str) -> None:
+    error, sent = refused(connect, llm(), ask({"question": "Which?", "text": ""}), failing(status, message=message))
+    assert len(sent) == 1
+    assert message.rstrip(".") in error.message
+    assert "Let the agent's window" in error.message
