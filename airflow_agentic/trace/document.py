@@ -1,0 +1,354 @@
+"""
+The assembled trace of a run: everything that happened, in one document.
+
+It is put together from the run's records and from Airflow's own task instances and their history, so that a try that
+left no record (its process was killed) is there as well. It is plain data: :func:`to_data` and :func:`from_data` go to
+JSON and back, and :func:`schema` is its published JSON Schema.
+
+All times are ISO 8601 in UTC, all durations seconds, all money US dollars. Values (inputs, outputs, replies) are as in
+the records, secrets masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+#: Goes up when a reader of the former format would misread the document.
+TRACE_FORMAT = 1
+
+RunState = Literal["queued", "running", "success", "failed"]
+AttemptState = Literal["success", "failed", "retrying", "killed", "running", "lost"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageTrace:
+    """
+    What something used.
+
+    :param calls: requests to models, APIs and callables that were made; answers that were kept or cached aren't.
+    :param input_tokens, output_tokens: null when no agent counted any.
+    :param cost_usd: null when no price is known.
+    :param partly_known: some of the calls' prices aren't known, so that the cost is a lower bound.
+    """
+
+    calls: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    partly_known: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryTrace:
+    """
+    One of Airflow's tries of a task instance.
+
+    :param number: from 1, over the whole life of the task instance, clears included.
+    :param state: Airflow's name for it.
+    :param queued, started, ended: null where it never came to that.
+    :param queue_seconds: between being queued and started; null when unknown.
+    :param reason: why Airflow's next try comes when it comes, or what else it stored about the end of this one.
+    :param lost: it ran and left no record: its process was killed.
+    """
+
+    number: int
+    state: str | None
+    queued: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    queue_seconds: float | None = None
+    hostname: str | None = None
+    reason: str | None = None
+    lost: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskTrace:
+    """
+    One task instance.
+
+    :param kind: as in the plan: agent, merge, human, items, item, collect, start, result, route, fail, join, artifact,
+        finish.
+    :param map_index: -1 where it isn't mapped.
+    :param state: Airflow's, now.
+    :param skipped_by: id of the decision because of which it was skipped, where one is known.
+    """
+
+    task_id: str
+    map_index: int
+    stage: str
+    kind: str
+    rounds: tuple[int, ...] = ()
+    state: str | None = None
+    tries: tuple[TryTrace, ...] = ()
+    skipped_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptTrace:
+    """
+    One attempt of one agent (of one item), or a try that was lost without a record.
+
+    :param id: unique in the run, and safe in a URL; other parts of the document refer to it.
+    :param record: the path of its record below the run's folder; null for a lost one.
+    :param rounds: of the loops around its stage, the outermost first.
+    :param queued_seconds: between Airflow's queueing of its try and the try's start; only of a try's first attempt.
+    :param waited: seconds for a connection's limits or the budget, before its first request.
+    :param seconds: of work.
+    :param next_wait: seconds until the next attempt.
+    :param sent: what went out to the agent.
+    :param recovered_by: ``agent`` or ``value``, when something else helped after this, its agent's last, attempt.
+    :param cached: null, or where the answer is from: ``run`` and ``record`` of another run, ``stored``.
+    :param window: null, or what was left out or summed up to fit the model's window.
+    """
+
+    id: str
+    record: str | None
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    attempt: int | None
+    rounds: tuple[int, ...]
+    item: dict[str, Any] | None
+    agent: str | None
+    agent_type: str | None
+    state: AttemptState
+    started: str | None
+    ended: str | None
+    queued_seconds: float | None
+    waited: float
+    seconds: float | None
+    sent: Any = None
+    output: Any = None
+    error: dict[str, Any] | None = None
+    next_wait: float | None = None
+    model: str | None = None
+    usage: UsageTrace = field(default_factory=UsageTrace)
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    replayed: int = 0
+    cached: dict[str, Any] | None = None
+    window: dict[str, Any] | None = None
+    recovered_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionTrace:
+    """
+    One condition of a decision.
+
+    :param words: what it was, in words: ``qa.score >= inputs.min_score was 0.71 >= 0.8: false``.
+    :param held: null when an earlier one held, so that it wasn't tried.
+    """
+
+    when: str | None
+    outcome: str
+    held: bool | None
+    values: tuple[dict[str, Any], ...]
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionTrace:
+    """
+    One decision.
+
+    :param words: all of it in a sentence or two.
+    :param round, max_rounds: of the innermost loop, null outside.
+    """
+
+    id: str
+    record: str
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    rounds: tuple[int, ...]
+    decided: str
+    conditions: tuple[ConditionTrace, ...]
+    outcome: str | None
+    shown: str | None
+    words: str
+    round: int | None
+    max_rounds: int | None
+    feedback: dict[str, Any] | None = None
+    failure: dict[str, Any] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerTrace:
+    """One question to people, answered or not (then ``answered`` is null while it waits)."""
+
+    id: str
+    record: str | None
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    rounds: tuple[int, ...]
+    item: dict[str, Any] | None
+    subject: str
+    body: str | None
+    options: tuple[str, ...]
+    assignees: tuple[str, ...]
+    asked: str
+    answered: str | None
+    seconds: float | None
+    by: dict[str, str] | None
+    choice: str | None
+    fields: dict[str, Any]
+    timed_out: bool
+    error: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeTrace:
+    """One merge."""
+
+    id: str
+    record: str
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    rounds: tuple[int, ...]
+    how: str
+    used: tuple[str, ...]
+    missing: tuple[dict[str, Any], ...]
+    started: str
+    ended: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorTrace:
+    """
+    One entry of the error log, in order of time.
+
+    :param kind: the language's word, or ``failed``, ``lost``.
+    :param what: ``attempt``, ``task`` or ``run``.
+    :param ref: id of the attempt; null for others.
+    :param then: what became of it: ``retried``, ``recovered by agent`` (or ``value``), ``routed``, ``escalated``,
+        ``item failed``, ``stage failed``, ``run failed``.
+    :param words: in a sentence.
+    """
+
+    at: str
+    stage: str
+    task_id: str
+    map_index: int
+    kind: str
+    message: str
+    what: Literal["attempt", "task", "run"]
+    ref: str | None
+    then: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassageTrace:
+    """
+    A part of an artifact that a value was inserted into.
+
+    :param start, end: offsets in characters into the artifact's content.
+    :param sources: one per value read: ``name``, ``path``, and for a stage ``stage``, ``task_id``, ``rounds``,
+        ``item``, ``attempt`` (id of the attempt in this document, null when unknown), ``agent`` and ``model``.
+    """
+
+    start: int
+    end: int
+    expression: str
+    sources: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactTrace:
+    """
+    One artifact.
+
+    :param content: its text; null when it can't be read any more, or isn't the one that was written.
+    :param problem: why there is no content.
+    """
+
+    id: str
+    record: str
+    task_id: str
+    uri: str
+    bytes: int
+    sha256: str
+    asset: str | None
+    written: str
+    passages: tuple[PassageTrace, ...]
+    content: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSummary:
+    """
+    One stage in one round, as a person reads of it.
+
+    :param name: with the round, where there may be several.
+    :param queued, waited, seconds: added up over its attempts.
+    :param items: ``total`` and ``failed`` of a fan-out.
+    :param attempts: ids, in order.
+    """
+
+    stage: str
+    name: str
+    kind: str
+    agent: str | None
+    rounds: tuple[int, ...]
+    state: str
+    started: str | None
+    ended: str | None
+    queued: float
+    waited: float
+    seconds: float
+    usage: UsageTrace
+    items: dict[str, int] | None
+    attempts: tuple[str, ...]
+    error: dict[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """
+    One run.
+
+    :param state: Airflow's; of a run that Airflow has forgotten, the manifest's.
+    :param sealed: whether a manifest covers all records; when, and by which try of the run's last task.
+    :param inputs: as far as a task has recorded or Airflow tells them; passwords masked.
+    :param triggered: ``type`` (manual, scheduled, …), ``by`` (a user, where known), ``logical_date``.
+    :param complete: whether Airflow's task instances went into it; without them, lost tries and queues are missing.
+    :param problems: what couldn't be read, in words.
+    """
+
+    format: int
+    dag_id: str
+    run_id: str
+    template_digest: str | None
+    state: RunState
+    sealed: dict[str, Any] | None
+    error: str | None
+    inputs: dict[str, Any] | None
+    output: Any
+    triggered: dict[str, Any]
+    queued: str | None
+    started: str | None
+    ended: str | None
+    seconds: float | None
+    usage: UsageTrace
+    budget: dict[str, Any] | None
+    stages: tuple[StageSummary, ...]
+    tasks: tuple[TaskTrace, ...]
+    attempts: tuple[AttemptTrace, ...]
+    decisions: tuple[DecisionTrace, ...]
+    answers: tuple[AnswerTrace, ...]
+    merges: tuple[MergeTrace, ...]
+    errors: tuple[ErrorTrace, ...]
+    artifacts: tuple[ArtifactTrace, ...]
+    complete: bool = True
+    problems: tuple[str, ...] = ()
