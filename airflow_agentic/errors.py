@@ -12,7 +12,7 @@ The class says what somebody can do about it; in a task, the class is also what 
     ├── TraceError             a record is missing, unreadable or can't be written
     ├── NotRunError            the task wasn't done, because something that it needs failed
     ├── StoppedError           the process was told to stop while it worked: another try may finish the work
-    ├── LimiterError           what is used of the connections' limits can't be told: another try may know
+    ├── LimiterError           what is used of limits or budgets can't be told: another try may know
     ├── RetryLater             not a failure yet: the attempt is made (again) after a long wait, by Airflow
     └── AttemptError           one attempt of an agent failed; ``kind`` says why, the class if to retry
         ├── RetryableError     rate_limited, unavailable, timeout, malformed_output, bug
@@ -92,7 +92,7 @@ class StoppedError(AgenticError):
 
 
 class LimiterError(AgenticError):
-    """The store of the rate limits can't be reached. Nothing is sent without it: the limits would be exceeded."""
+    """The store of limits and budgets can't be reached. Nothing is sent without it: they would be exceeded."""
 
 
 class AttemptError(AgenticError):
