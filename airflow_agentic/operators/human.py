@@ -24,7 +24,6 @@ from airflow_agentic.errors import AgenticError
 from airflow_agentic.operators.base import PlannedOperator, map_index, now
 from airflow_agentic.operators.mapped import mapped
 from airflow_agentic.operators.people import (
-    SUBMIT,
     Answer,
     PeopleError,
     Question,
@@ -36,6 +35,7 @@ from airflow_agentic.operators.people import (
 )
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import push_output, push_provenance, unwrapped
+from airflow_agentic.template.people import SUBMIT
 from airflow_agentic.trace.mask import masked
 from airflow_agentic.trace.record import AnswerRecord
 
