@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fan_outs import agent_config
 
 from airflow_agentic.errors import (
     AgenticError,
@@ -46,18 +47,7 @@ data = st.recursive(
 
 def planned(kind: str = "agent", **more: Any) -> PlannedTask:
     configs: dict[str, dict[str, Any]] = {
-        "agent": {
-            "agent": "writer",
-            "prompt": None,
-            "prompt_reads": "stages",
-            "instructions": None,
-            "input": {},
-            "when": None,
-            "accept": None,
-            "retry": RETRY,
-            "timeout": 10.0,
-            "airflow": {"pool": "models", "priority_weight": 5},
-        },
+        "agent": agent_config("writer", retry=RETRY, airflow={"pool": "models", "priority_weight": 5}),
         "merge": {"from": ["a"], "how": "list", "by": None, "require": None, "when": None, "airflow": {}},
         "artifact": {"path": "a.md", "content": "x", "asset": "agentic://briefs"},
         "finish": {"output": {}, "artifact": None, "judged": []},
