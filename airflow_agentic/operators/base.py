@@ -31,6 +31,8 @@ _SIGNALS = (AirflowSkipException, AirflowRescheduleException, DownstreamTasksSki
 #: Kinds of tasks whose failure isn't told in an XCom: nobody routes it.
 _SILENT = frozenset(("item", "route", "artifact", "finish"))
 
+#: Of Airflow's: for tasks whose worker is lost, or that can't reach what Airflow is made of.
+SPARE_TRIES = 3
 #: Attributes that ``BaseOperator`` converts when they are set.
 _CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_"))
 

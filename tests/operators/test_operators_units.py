@@ -28,6 +28,7 @@ from airflow_agentic.errors import (
 )
 from airflow_agentic.operators.agent import AgentOperator
 from airflow_agentic.operators.artifact import ArtifactOperator
+from airflow_agentic.operators.base import SPARE_TRIES
 from airflow_agentic.operators.finish import FinishOperator
 from airflow_agentic.operators.merge import MergeOperator
 from airflow_agentic.operators.merging import MergeError
@@ -121,7 +122,7 @@ def test_ordinary_outputs_stay_readable_for_others() -> None:
 def test_an_agent_stage_takes_its_settings_from_the_plan() -> None:
     operator = AgentOperator.of(planned(trigger_rule="none_failed"), "x", agents={"writer": AGENT})
     assert (operator.retries, operator.retry_delay, operator.max_retry_delay) == (
-        3,
+        3 + SPARE_TRIES,
         timedelta(seconds=2),
         timedelta(seconds=60),
     )
