@@ -10,6 +10,7 @@ The class says what somebody can do about it; in a task, the class is also what 
     ├── PlanMismatchError      the run's task instances are not those of its plan
     ├── RunFailedError         the run ended, and something in it failed without being recovered
     ├── TraceError             a record is missing, unreadable or can't be written
+    ├── StageError             a stage failed outside of an attempt; ``kind`` says what ``on_error`` may be for it
     ├── NotRunError            the task wasn't done, because something that it needs failed
     ├── StoppedError           the process was told to stop while it worked: another try may finish the work
     ├── LimiterError           what is used of limits or budgets can't be told: another try may know
@@ -85,6 +86,22 @@ class NotRunError(AgenticError):
     """
 
     kind = NOT_RUN
+
+
+class StageError(AgenticError):
+    """
+    A stage failed outside of an attempt, in a way that ``on_error`` tells from others.
+
+    :param kind: of the language's error kinds.
+    """
+
+    def __init__(self, message: str, kind: str = "failed") -> None:
+        super().__init__(message, kind)
+        self.message = message
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class StoppedError(AgenticError):
