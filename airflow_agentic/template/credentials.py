@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAME = re.compile(
-    r"auth(?!or)|cookie|secret|passw|pwd|credential|signature|session|jwt|bearer|token(?!s)|api[-_]?key|(?<![a-z])key$",
+    r"auth(?!ors?\b)|cookie|secret|passw|pwd|credential|signature|session|jwt|bearer|token(?!s)|api[-_]?key|(?<![a-z])key$",
     re.IGNORECASE,
 )
 _LEFT_OUT = "'***'"
