@@ -60,7 +60,7 @@ class Journal:
                 self._known.update(json.loads(entry))
 
     def find(self, key: str) -> Any | None:
-        """What was kept under a key; None: nothing."""
+        """What earlier tries have kept under a key; None: nothing."""
         return self._known.get(key)
 
     async def keep(self, key: str, value: Any) -> None:
@@ -71,7 +71,6 @@ class Journal:
 
         :raises StoppedError: nothing can be kept any more, because Airflow's supervisor of this task is gone.
         """
-        self._known[key] = value
         self._unwritten.append((key, value))
         async with self._writing:
             entries, self._unwritten = self._unwritten, []
