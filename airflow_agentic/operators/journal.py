@@ -69,7 +69,8 @@ class Journal:
 
         When the store refuses it, a warning is all: the work itself is done.
 
-        :raises StoppedError: nothing can be kept any more, because Airflow's supervisor of this task is gone.
+        :raises StoppedError: nothing can be kept any more, because Airflow's supervisor of this task is gone, or Airflow
+            has given this try up.
         """
         self._unwritten.append((key, value))
         async with self._writing:
@@ -84,11 +85,19 @@ class Journal:
                 self._written += 1
         except (OSError, EOFError) as error:
             raise StoppedError("Airflow's supervisor of this task is gone: nothing it does is kept.") from error
-        except Exception:
+        except Exception as error:
+            if _is_unknown(error):
+                raise StoppedError("Airflow has begun another try of this task: nothing it does is kept.") from error
             log.warning("%d results could not be kept for a retry.", len(entries), exc_info=True)
 
     def _key(self, try_number: int, place: int) -> str:
         return f"agentic.{self._life.former_tries}.{try_number}.{place}"
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether Airflow's API doesn't know the task instance: its scheduler has put another one in its place."""
+    detail = getattr(getattr(error, "error", None), "detail", None) or {}
+    return detail.get("status_code") in (404, 410)
 
 
 def _texts(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:
