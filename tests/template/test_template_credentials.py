@@ -39,7 +39,7 @@ def test_only_credentials_are_left_out() -> None:
     shown = without_credentials(TEMPLATE)
     assert "secret" not in shown.replace("no-secret", "")
     assert "4711" not in shown
-    assert [len(text.splitlines()) for text in (TEMPLATE, shown)] == [31 - 3, 31 - 5]
+    assert [len(text.splitlines()) for text in (TEMPLATE, shown)] == [24, 22]
     for kept in ("X-Tenant: research", '"{{ input.key }}"', "default: shown", "Accept: text/plain", "# a comment", "é"):
         assert kept in shown
 
