@@ -106,6 +106,14 @@ def unavailable(**_: Any) -> Any:
     raise RetryableError("away", kind="unavailable")
 
 
+def noted(folder: str, value: int) -> int:
+    """Note the call, and give the value back; negative ones can't be had."""
+    note(folder, str(value))
+    if value < 0:
+        raise RetryableError("not there", kind="unavailable")
+    return value
+
+
 def stand_in(value: Any = None) -> Any:
     """Somebody else's answer."""
     return {"instead": value}
