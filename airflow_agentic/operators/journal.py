@@ -69,8 +69,8 @@ class Journal:
 
         When the store refuses it, a warning is all: the work itself is done.
 
-        :raises StoppedError: nothing can be kept any more, because Airflow's supervisor of this task is gone, or Airflow
-            has given this try up.
+        :raises StoppedError: nothing can be kept any more, because Airflow's supervisor of this task is gone, or this
+            try has been given up.
         """
         self._unwritten.append((key, value))
         async with self._writing:
