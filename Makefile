@@ -35,8 +35,8 @@ test: lint
 test-long: setup
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
-test-distributed: setup
-	$(BIN)/python -m pytest -m distributed $(PYTEST_ARGS)
+test-distributed: $(VENV)-distributed/.ready
+	$(VENV)-distributed/bin/python -m pytest -m distributed $(PYTEST_ARGS)
 
 lint-compose:
 	npx --yes dclint@3.1.0 --max-warnings 0 docker-compose.yaml
@@ -57,27 +57,36 @@ format: setup
 setup: $(READY)
 
 # uv is several times faster than pip; but only pip knows what this machine's pip configuration says of indexes.
-$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
-	@test -x $(BIN)/python || scripts/python -m venv $(VENV)
-	@echo "Installing the locked requirements into $(VENV) (less than a minute on a usual connection) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt \
+define INSTALL
+	@test -x $(@D)/bin/python || scripts/python -m venv $(@D)
+	@echo "Installing the locked requirements into $(@D) (less than a minute on a usual connection) ..."
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --require-hashes -r $< \
 	    || { echo "Once more, with pip (slower) ..."; \
-	         $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt; }
-	@$(BIN)/uv pip install --quiet --offline --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	         $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; }
+	@$(@D)/bin/uv pip install --quiet --offline --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
+endef
 
+$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
+	$(INSTALL)
+
+$(VENV)-distributed/.ready: requirements/distributed.txt requirements/uv.txt pyproject.toml
+	$(INSTALL)
+
+# The requirements of everything together are chosen first, so that the same package has the same version everywhere.
 lock: setup
-	$(BIN)/uv pip compile $(LOCK_ARGS) --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
-	$(BIN)/uv pip compile $(LOCK_ARGS) $(IMAGE_EXTRAS:%=--extra %) --constraint requirements/dev.txt pyproject.toml \
-	    --output-file requirements/image.txt
-	echo uv | $(BIN)/uv pip compile $(LOCK_ARGS) --constraint requirements/dev.txt - --output-file requirements/uv.txt
+	$(COMPILE) --all-extras --group dev --group distributed pyproject.toml --output-file requirements/distributed.txt
+	$(COMPILE) $(DEV_EXTRAS:%=--extra %) --group dev $(AS_CHOSEN) pyproject.toml --output-file requirements/dev.txt
+	$(COMPILE) $(IMAGE_EXTRAS:%=--extra %) $(AS_CHOSEN) pyproject.toml --output-file requirements/image.txt
+	echo uv | $(COMPILE) $(AS_CHOSEN) - --output-file requirements/uv.txt
 
-# What the image of Dockerfile has, in the versions of requirements/dev.txt.
-IMAGE_EXTRAS = llm library pdf redis celery postgres s3 fab
-
-LOCK_ARGS = --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-    --no-annotate --custom-compile-command "make lock" --quiet
+COMPILE = $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet
+AS_CHOSEN = --constraint requirements/distributed.txt
+# Demo and tests stay small: the providers of a deployment on several machines are in the image and in its test only.
+DEV_EXTRAS = llm library pdf redis
+IMAGE_EXTRAS = $(DEV_EXTRAS) celery postgres s3 fab
 
 clean:
-	rm -rf $(VENV) .demo .test .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-distributed .demo .test .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -65,8 +65,8 @@ OPTIONS: dict[str, Option] = {
             default=None,
             type="string",
             description=(
-                "Where it is kept what is used of the connections' rate limits: the path of a SQLite file, for the "
-                "processes of one machine, or a ``redis://`` URL, for those of several. Default: "
+                "Where it is kept what is used of the connections' rate limits and of the runs' budgets: the path of a "
+                "SQLite file, for the processes of one machine, or a ``redis://`` URL, for those of several. Default: "
                 "``agentic/limits.db`` under ``AIRFLOW_HOME``."
             ),
             example="redis://:password@redis.example.com:6379/0",

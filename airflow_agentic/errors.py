@@ -10,9 +10,10 @@ The class says what somebody can do about it; in a task, the class is also what 
     ├── PlanMismatchError      the run's task instances are not those of its plan
     ├── RunFailedError         the run ended, and something in it failed without being recovered
     ├── TraceError             a record is missing, unreadable or can't be written
+    ├── StageError             a stage failed outside of an attempt; ``kind`` says what ``on_error`` may be for it
     ├── NotRunError            the task wasn't done, because something that it needs failed
     ├── StoppedError           the process was told to stop while it worked: another try may finish the work
-    ├── LimiterError           what is used of the connections' limits can't be told: another try may know
+    ├── LimiterError           what is used of limits or budgets can't be told: another try may know
     ├── RetryLater             not a failure yet: the attempt is made (again) after a long wait, by Airflow
     └── AttemptError           one attempt of an agent failed; ``kind`` says why, the class if to retry
         ├── RetryableError     rate_limited, unavailable, timeout, malformed_output, bug
@@ -87,12 +88,28 @@ class NotRunError(AgenticError):
     kind = NOT_RUN
 
 
+class StageError(AgenticError):
+    """
+    A stage failed outside of an attempt, in a way that ``on_error`` tells from others.
+
+    :param kind: of the language's error kinds.
+    """
+
+    def __init__(self, message: str, kind: str = "failed") -> None:
+        super().__init__(message, kind)
+        self.message = message
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class StoppedError(AgenticError):
     """The process was told to stop (a task cleared or marked, a worker going down) while an attempt was going on."""
 
 
 class LimiterError(AgenticError):
-    """The store of the rate limits can't be reached. Nothing is sent without it: the limits would be exceeded."""
+    """The store of limits and budgets can't be reached. Nothing is sent without it: they would be exceeded."""
 
 
 class AttemptError(AgenticError):

@@ -33,6 +33,7 @@ from airflow_agentic.errors import (
     StoppedError,
 )
 from airflow_agentic.limits.waiting import Waiting
+from airflow_agentic.trace.mask import unexposed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -181,6 +182,7 @@ class _Tries:
         killed = True
         try:
             result = await self.agent.run(self.request)
+            result = replace(result, output=unexposed(result.output))
             self._check_accepted(result)
             killed = False
         except (RetryLater, LimiterError):
@@ -190,6 +192,8 @@ class _Tries:
             raise
         except Exception as caught:
             error = _as_attempt_error(caught)
+            error.message = unexposed(error.message)
+            error.args = (error.message,)
             killed = False
         finally:
             seconds = max(0.0, time.monotonic() - clock - waiting.here)

@@ -19,11 +19,11 @@ from urllib.parse import quote, unquote, urlsplit
 from airflow_agentic.agents.base import AgentRequest, AgentResult, Usage
 from airflow_agentic.agents.connections import no_connection
 from airflow_agentic.agents.http_reply import read_output, read_reply, status_error
-from airflow_agentic.agents.redaction import without_secrets
+from airflow_agentic.agents.redaction import keep_secret, without_secrets
 from airflow_agentic.agents.threads import see_through
 from airflow_agentic.agents.validate import MalformedOutput
 from airflow_agentic.errors import FinalError, RetryableError
-from airflow_agentic.template.expressions import parse, render_passages, render_string, to_text
+from airflow_agentic.template.expressions import is_text, parse, render_passages, render_string, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +121,9 @@ class HttpAgent:
         # our own settings; the hook takes whatever it doesn't know for a header
         limits = (config.headers or {}).pop("agentic", None)
         self._check(config)
+        literal = {name: text for name, text in self.headers.items() if is_text(text)}
+        login = None if config.auth is None else (config.auth.login, config.auth.password)
+        await keep_secret({**literal, **(config.headers or {})}, login)
         return hook, limits
 
     def _let_in(

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from airflow_agentic.cli.inputs import check_some_inputs, read_inputs
+from airflow_agentic.planning.configs import budget_config
 from airflow_agentic.planning.planner import make_plan
 from airflow_agentic.planning.worst_case import worst_case
 from airflow_agentic.template.parse import load_template
@@ -29,7 +30,8 @@ def plan_command(arguments: argparse.Namespace) -> int:
     check_some_inputs(plan, inputs)
     worst = worst_case(plan, inputs)
     if arguments.json:
-        print(json.dumps({**plan.to_data(), "worst_case": worst.to_data()}, indent=2, ensure_ascii=False))
+        more = {"budget": budget_config(template), "worst_case": worst.to_data()}
+        print(json.dumps({**plan.to_data(), **more}, indent=2, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.text import Text

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_agentic.render.notes import agent_type
+from airflow_agentic.template.uses import least_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,7 +115,7 @@ def _table(titles: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Table:
 
 
 def lines_below(template: Template, plan: Plan, worst: WorstCase) -> Iterator[str]:
-    """The loops, the worst case, the critical path and the digest."""
+    """The loops, the worst case, the budget, the critical path and the digest."""
     loops = list(_loops(template, "", "  "))
     if loops:
         yield "Loops:"
@@ -125,9 +126,41 @@ def lines_below(template: Template, plan: Plan, worst: WorstCase) -> Iterator[st
     yield f"{len(worst.stages)} stages, {len(plan.tasks)} tasks on {levels} levels"
     people = f", {worst.questions:,} question{'s' * (worst.questions > 1)} to people" if worst.questions else ""
     yield f"at most {worst.executions:,} stage executions, {worst.calls:,} agent calls{people}"
+    yield from _budget(template, worst)
     path = worst.critical_path
     yield f"critical path: {len(path)} executions: {_shortened(path)}"
     yield f"digest {plan.digest}"
+
+
+def _budget(template: Template, worst: WorstCase) -> Iterator[str]:
+    """What a run may spend, and whether that can be too little."""
+    budget = template.spec.budget
+    if budget is None:
+        return
+    bounds = []
+    if budget.calls is not None:
+        bounds.append(f"{_number_of(budget.calls, 'call')}{_compared(template, budget.calls, worst.calls)}")
+    if budget.tokens is not None:
+        bounds.append(_number_of(budget.tokens, "token"))
+    if budget.cost_usd is not None:
+        bounds.append(f"{_money(budget.cost_usd)} US dollars")
+    yield f"budget of a run: {', '.join(bounds)}"
+
+
+def _compared(template: Template, calls: int, worst: int) -> str:
+    least = least_calls(template)
+    if least > calls:
+        return f" (too few: a run that ends well makes at least {least:,})"
+    return f" (the worst case is {worst:,})" if worst > calls else ""
+
+
+def _money(dollars: float) -> str:
+    shown = f"{dollars:,.2f}"
+    return shown if float(shown.replace(",", "")) == dollars else f"{dollars:,}"
+
+
+def _number_of(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number > 1)}"
 
 
 def _loops(template: Template, prefix: str, indent: str) -> Iterator[str]:

@@ -3,7 +3,8 @@ Is a part of Airflow well? For health checks: it imports nothing of Airflow, so 
 
 Run as ``python -m airflow_agentic.deploy.health PART`` with ``metadatabase`` (for the api-server itself),
 ``scheduler``, ``dag_processor`` or ``triggerer``. The api-server is asked, at the address in
-``AIRFLOW__CORE__EXECUTION_API_SERVER_URL``; it knows the last heartbeat of each part. Ends with 0 when the part is well.
+``AIRFLOW__CORE__EXECUTION_API_SERVER_URL``; it knows the last heartbeat of each part.
+Ends with 0 when the part is well.
 """
 
 from __future__ import annotations

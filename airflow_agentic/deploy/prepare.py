@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Options of ours that name a store of files.
 STORES = tuple(name for name in ("trace_url", "artifact_url", "version_url", "cache_url") if name in config.OPTIONS)
-_USER, _PASSWORD = "AGENTIC_ADMIN_USER", "AGENTIC_ADMIN_PASSWORD"  # noqa: S105 - names of variables
+_USER, _PASSWORD = "AGENTIC_ADMIN_USER", "AGENTIC_ADMIN_PASSWORD"
 
 
 def main() -> int:

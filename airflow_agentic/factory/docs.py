@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from airflow_agentic.shown import fenced
 
 if TYPE_CHECKING:
     from airflow_agentic.planning.plan import Plan, PlannedTask
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 #: Kinds of tasks that are no stage's own.
 _UNKNOWN = ("join", "route", "fail", "finish")
 _KINDS = {"start": "pipeline"}
-_BACKTICKS = re.compile("`{3,}")
 
 
 def dag_doc(plan: Plan) -> str:
@@ -21,16 +21,9 @@ def dag_doc(plan: Plan) -> str:
         plan.dag["doc"],
         _table(plan),
         # The digest covers included files too: whatever changes a run makes another version of the DAG.
-        f"Template `{plan.file}`, digest `{plan.digest}`:\n\n{fenced(plan.source)}",
+        f"Template `{plan.file}`, digest `{plan.digest}`:\n\n{fenced(plan.source, 'yaml')}",
     ]
     return "\n\n".join(part.strip() for part in parts if part)
-
-
-def fenced(source: str, language: str = "yaml") -> str:
-    """A Markdown code block whose fence is longer than any in the text, so that nothing in it can end the block."""
-    longest = max((len(run) for run in _BACKTICKS.findall(source)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{source.rstrip()}\n{fence}"
 
 
 def route_doc(planned: PlannedTask) -> str:

@@ -41,15 +41,16 @@ dag = dag_of_file(__file__)
 
 def code(path: str, content: bytes) -> bytes:
     """
-    The DAG file of a template, which shows the template and runs none of it.
+    The DAG file of a template, which shows the template, but for credentials in it, and runs none of it.
 
     :param path: of the template, relative to its folder.
     """
+    from airflow_agentic.template.credentials import without_credentials
     from airflow_agentic.template.source import MAX_BYTES
 
     text = as_text(content)[:MAX_BYTES].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
     shown = " ".join(path.split())
-    source = _CODE.format(path=shown, version=__version__, template=_literal(text.rstrip("\n")))
+    source = _CODE.format(path=shown, version=__version__, template=_literal(without_credentials(text).rstrip("\n")))
     return source.encode("utf-8", errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""What an attempt knows about its waits for a connection's limits."""
+"""What an attempt knows about its waits for a connection's limits and the run's budget."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Setting:
 
 def variable(section: str, option: str) -> str:
     """The environment variable that sets an option of Airflow."""
-    return f"AIRFLOW__{section.upper()}__{option.upper()}"
+    return f"AIRFLOW__{section.replace('.', '_').upper()}__{option.upper()}"
 
 
 #: For any deployment that runs templates.
@@ -58,6 +58,15 @@ RECOMMENDED: tuple[Setting, ...] = (
         option="min_heartbeat_interval",
         value="1",
         why="At the default of 5 s, a finished short task may hold its slot: 100 mapped tasks take 28 s instead of 54.",
+    ),
+    Setting(
+        section="state_store",
+        option="clear_on_success",
+        value="True",
+        why=(
+            "What a task keeps for its own later tries is removed when it has succeeded; by default it stays in the "
+            "metadata database for 30 days."
+        ),
     ),
     Setting(
         section="dag_processor",
@@ -94,6 +103,32 @@ SINGLE_MACHINE: tuple[Setting, ...] = (
             "How soon the loader in a dags folder sees a new or an edited template; the default is 30 s. (The template "
             "bundle sees it at once.)"
         ),
+    ),
+)
+
+#: For several machines (Celery, Postgres, an object store), over :data:`RECOMMENDED`.
+SEVERAL_MACHINES: tuple[Setting, ...] = (
+    Setting(section="core", option="executor", value="CeleryExecutor", why="Tasks run wherever there is a worker."),
+    Setting(
+        section="scheduler",
+        option="task_instance_heartbeat_timeout",
+        value="60",
+        why=(
+            "How soon the tasks of a lost worker are tried again, give or take 10 s; the default is 300 s. It is also "
+            "how long the api-server may be away before tasks that run are taken for lost."
+        ),
+    ),
+    Setting(
+        section="core",
+        option="xcom_backend",
+        value="airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
+        why="Large values go from task to task by the object store, not through the metadata database.",
+    ),
+    Setting(
+        section="common.io",
+        option="xcom_objectstorage_threshold",
+        value="65536",
+        why="Bytes. What is smaller stays in the database, which is faster; the default keeps everything there.",
     ),
 )
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_agentic.agents.threads import run_loop
 from airflow_agentic.errors import AgenticError, AttemptError, StoppedError
-from airflow_agentic.operators.base import PlannedOperator
+from airflow_agentic.operators.base import SPARE_TRIES, PlannedOperator
 from airflow_agentic.operators.dealing import split
 from airflow_agentic.operators.gathering import check_tolerance, entries_of, gathered
 from airflow_agentic.operators.life import Life
@@ -53,12 +53,12 @@ class AgentOperator(PlannedOperator):
 
     @classmethod
     def settings(cls, planned: PlannedTask) -> dict[str, Any]:
-        """Airflow repeats what isn't repeated in the worker, so it gets the stage's own numbers."""
+        """Airflow repeats what isn't repeated in the worker, so it has a try for every attempt, and some to spare."""
         retry = planned.config["retry"]
         asked = 1 + sum("agent" in entry for entry in planned.config.get("recover", ()))
         settings = {
             **super().settings(planned),
-            "retries": retry["attempts"] * asked - 1,
+            "retries": retry["attempts"] * asked - 1 + SPARE_TRIES,
             "retry_delay": timedelta(seconds=retry["wait"]),
             "retry_exponential_backoff": retry["multiplier"],
             "max_retry_delay": timedelta(seconds=retry["max_wait"]),

@@ -8,7 +8,7 @@ field is a template of Airflow's, because what agents and users write is data an
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator
@@ -31,6 +31,8 @@ _SIGNALS = (AirflowSkipException, AirflowRescheduleException, DownstreamTasksSki
 #: Kinds of tasks whose failure isn't told in an XCom: nobody routes it.
 _SILENT = frozenset(("item", "route", "artifact", "finish"))
 
+#: Of Airflow's: for tasks whose worker is lost, or that can't reach what Airflow is made of.
+SPARE_TRIES = 3
 #: Attributes that ``BaseOperator`` converts when they are set.
 _CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_"))
 
@@ -104,7 +106,9 @@ class PlannedOperator(BaseOperator):
             raise
         else:
             return
-        if not isinstance(failure, (RetryLater, StoppedError)):
+        if isinstance(failure, RetryLater):
+            self.tell_wait(context, failure)
+        elif not isinstance(failure, StoppedError):
             self.tell_failure(context, failure)
         raise failure.with_traceback(None) from None
 
@@ -243,6 +247,24 @@ class PlannedOperator(BaseOperator):
         # an attempt has its own record
         if not isinstance(error, AttemptError):
             self.record_failure(context, error)
+
+    def tell_wait(self, context: Context, later: RetryLater) -> None:
+        """
+        Leave the reason of a wait where people see it.
+
+        Airflow keeps a retry's reason, but shows it neither in its UI nor in its API (3.3).
+        """
+        from airflow_agentic.operators.xcom import push_waiting
+        from airflow_agentic.trace.mask import masked
+
+        until = datetime.now(tz=UTC) + timedelta(seconds=later.wait)
+        when = until.isoformat(timespec="seconds")
+        try:
+            push_waiting(
+                context["ti"], reason=masked(str(later)), kind=later.error.kind, attempt=later.attempt, until=when
+            )
+        except Exception:  # the wait itself matters more
+            self.log.warning("The reason of the wait could not be shown.", exc_info=True)
 
     def record_failure(self, context: Context, error: Exception, *, recovered: bool = False) -> None:
         """So that the run's last task can say why; the error itself matters more than its record."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.errors import AgenticError
+from airflow_agentic.errors import AgenticError, StageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,20 +21,8 @@ KILLED = {"kind": "killed", "message": "The task was stopped, or its worker was 
 NEXT = "next"
 
 
-class UnhandledError(AgenticError):
-    """
-    The stage failed, and none of its ways to handle that is for this failure.
-
-    :param kind: of the stage's failure.
-    """
-
-    def __init__(self, message: str, kind: str = "failed") -> None:
-        super().__init__(message, kind)
-        self.message = message
-        self.kind = kind
-
-    def __str__(self) -> str:
-        return self.message
+class UnhandledError(StageError):
+    """The stage failed, and none of its ways to handle that is for this failure; the kind is that failure's."""
 
 
 class UndecidedError(AgenticError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.errors import AgenticError
+from airflow_agentic.errors import StageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,20 +18,8 @@ if TYPE_CHECKING:
 _TOLD = 3
 
 
-class FanOutError(AgenticError):
-    """
-    A list that can't be worked on, or more failed items than the stage tolerates.
-
-    :param kind: of the language's error kinds.
-    """
-
-    def __init__(self, message: str, kind: str = "failed") -> None:
-        super().__init__(message, kind)
-        self.message = message
-        self.kind = kind
-
-    def __str__(self) -> str:
-        return self.message
+class FanOutError(StageError):
+    """A list that can't be worked on, or more failed items than the stage tolerates."""
 
 
 def entries_of(values: Sequence[Any]) -> list[dict[str, Any]]:

@@ -24,7 +24,6 @@ from airflow_agentic.errors import AgenticError
 from airflow_agentic.operators.base import PlannedOperator, map_index, now
 from airflow_agentic.operators.mapped import mapped
 from airflow_agentic.operators.people import (
-    SUBMIT,
     Answer,
     PeopleError,
     Question,
@@ -36,6 +35,7 @@ from airflow_agentic.operators.people import (
 )
 from airflow_agentic.operators.scope import build_scope
 from airflow_agentic.operators.xcom import push_output, push_provenance, unwrapped
+from airflow_agentic.template.people import SUBMIT
 from airflow_agentic.trace.mask import masked
 from airflow_agentic.trace.record import AnswerRecord
 
@@ -197,7 +197,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
         # As the operator's own attributes: there, notifiers find what a link to the question is made of.
-        self.subject, self.body, self.options = question.subject, question.body, list(question.options)
+        self.subject, self.body, self.options = masked(question.subject), _shown(question.body), list(question.options)
         self.defaults = None if question.default is None else [question.default]
         fields = params_of(self.planned.config["fields"])
         self.params = ParamsDict({name: Param(source="task", **field) for name, field in fields.items()})
@@ -253,6 +253,13 @@ class HumanOperator(PlannedOperator, HITLOperator):
             return None
         entry = unwrapped(self.given)
         return {"index": entry["index"], "value": masked(entry["item"])}
+
+
+def _shown(body: str | None) -> str | None:
+    """The body as Airflow's views may show it, which load the images in it."""
+    from airflow_agentic.shown import safe_markdown
+
+    return None if body is None else safe_markdown(masked(body))
 
 
 def _comparable(value: Any) -> Any:

@@ -60,7 +60,7 @@ class Journal:
                 self._known.update(json.loads(entry))
 
     def find(self, key: str) -> Any | None:
-        """What was kept under a key; None: nothing."""
+        """What earlier tries have kept under a key; None: nothing."""
         return self._known.get(key)
 
     async def keep(self, key: str, value: Any) -> None:
@@ -69,9 +69,9 @@ class Journal:
 
         When the store refuses it, a warning is all: the work itself is done.
 
-        :raises StoppedError: nothing can be kept any more, because Airflow's supervisor of this task is gone.
+        :raises StoppedError: nothing can be kept any more, because Airflow's supervisor of this task is gone, or this
+            try has been given up.
         """
-        self._known[key] = value
         self._unwritten.append((key, value))
         async with self._writing:
             entries, self._unwritten = self._unwritten, []
@@ -85,11 +85,19 @@ class Journal:
                 self._written += 1
         except (OSError, EOFError) as error:
             raise StoppedError("Airflow's supervisor of this task is gone: nothing it does is kept.") from error
-        except Exception:
+        except Exception as error:
+            if _is_unknown(error):
+                raise StoppedError("Airflow has begun another try of this task: nothing it does is kept.") from error
             log.warning("%d results could not be kept for a retry.", len(entries), exc_info=True)
 
     def _key(self, try_number: int, place: int) -> str:
         return f"agentic.{self._life.former_tries}.{try_number}.{place}"
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether Airflow's API doesn't know the task instance: its scheduler has put another one in its place."""
+    detail = getattr(getattr(error, "error", None), "detail", None) or {}
+    return detail.get("status_code") in (404, 410)
 
 
 def _texts(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:

@@ -41,14 +41,18 @@ class KeptSteps:
         self._journal = journal
         self._place = place
         self._begun = begun
+        self._own: dict[str, Any] = {}
 
     async def get(self, key: str) -> Any | None:
         """What was kept under a key; None: nothing."""
-        return self._journal.find(self._key(key))
+        key = self._key(key)
+        return self._own[key] if key in self._own else self._journal.find(key)
 
     async def keep(self, key: str, value: Any) -> None:
         """Keep a value, before anything else is done with it."""
-        await self._journal.keep(self._key(key), value)
+        key = self._key(key)
+        self._own[key] = value
+        await self._journal.keep(key, value)
 
     def ended(self, attempt: Attempt) -> None:
         """Told of each attempt: the next one goes on with the conversation, or begins a new one."""

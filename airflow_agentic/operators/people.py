@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import AgenticError
+from airflow_agentic.template.people import SUBMIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: The one button of a question without options.
-SUBMIT = "Submit"
 #: What stands for the failure of the stage where an option may stand.
 FAIL = "fail"
 #: What a form leaves empty.

@@ -29,11 +29,13 @@ class AgenticRetryPolicy(RetryPolicy):
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
         """Airflow asks this in the worker, with the exception at hand."""
+        from airflow_agentic.trace.mask import masked
+
         if isinstance(exception, RetryLater):
-            return RetryDecision.retry(delay=timedelta(seconds=exception.wait), reason=str(exception))
+            return RetryDecision.retry(delay=timedelta(seconds=exception.wait), reason=masked(str(exception)))
         if isinstance(exception, (StoppedError, TraceError, LimiterError)) or not isinstance(exception, AgenticError):
             return RetryDecision.default()
-        return RetryDecision.fail(reason=str(exception))
+        return RetryDecision.fail(reason=masked(str(exception)))
 
     def serialize(self) -> dict[str, Any]:
         """Nothing but the type: there are no settings."""

@@ -87,10 +87,11 @@ def run_info(context: Context) -> RunInfo:
 
 
 def _inputs(context: Context, peers: Peers) -> dict[str, Any]:
-    """The run's inputs, or those of the pipeline that the task is in."""
+    """The run's inputs, or those of the pipeline that the task is in; the run's passwords are kept secret in both."""
+    given = run_inputs(context)
     start = peers.planned.inputs
     if start is None:
-        return run_inputs(context)
+        return given
     inputs: dict[str, Any] = peers.output(start)
     return inputs
 

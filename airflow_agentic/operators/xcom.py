@@ -20,6 +20,7 @@ OUTPUT_KEY = "return_value"
 PROVENANCE_KEY = "agentic"
 ERROR_KEY = "agentic_error"
 DECISION_KEY = "agentic_decision"
+WAITING_KEY = "agentic_waiting"
 WRAPPER = "$json"
 #: Of tasks whose states are asked for by name: the names stand in a URL, and servers limit its length.
 MOST_NAMED = 60
@@ -69,6 +70,16 @@ def pull_error(ti: Any, task_id: str, map_index: int = -1) -> dict[str, Any] | N
     """What :func:`push_error` said; nothing of a task that was killed."""
     error: dict[str, Any] | None = _pull(ti, task_id, ERROR_KEY, map_index)
     return error
+
+
+def push_waiting(ti: Any, *, reason: str, kind: str, attempt: int, until: str) -> None:
+    """
+    Show at the task instance what Airflow waits for; Airflow takes it away when the next try begins.
+
+    :param attempt: that failed; 0: none was made.
+    :param until: ISO 8601 in UTC.
+    """
+    ti.xcom_push(WAITING_KEY, {"reason": reason, "kind": kind, "attempt": attempt, "until": until})
 
 
 def push_decision(ti: Any, decision: Mapping[str, Any]) -> None:

@@ -164,7 +164,7 @@ class Plan:
 
     :param name: the ``dag_id``.
     :param digest: SHA-256 (hex) over everything that shapes a run.
-    :param source: the template's text, as its author wrote it.
+    :param source: the template's text, as its author wrote it, but for credentials in it.
     :param file: the template's file name, without folders.
     :param dag: what ``airflow.sdk.DAG`` needs: ``description``, ``doc``, ``owner``, ``tags``, ``schedule`` (null,
         or one of ``{"cron", "timezone"}``, ``{"every": seconds}``, ``{"assets": […]}``, ``{"any_asset": […]}``),

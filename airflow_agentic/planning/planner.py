@@ -13,6 +13,7 @@ from airflow_agentic.planning.judging import ends_of
 from airflow_agentic.planning.plan import Plan, canonical_json
 from airflow_agentic.planning.sheet import Sheet
 from airflow_agentic.planning.unroll import FINISH, AgentBook, Scope
+from airflow_agentic.template.credentials import without_credentials
 
 if TYPE_CHECKING:
     from airflow_agentic.template import models
@@ -29,7 +30,7 @@ def make_plan(template: Template) -> Plan:
     plan = Plan(
         name=template.name,
         digest="",
-        source=template.source.text,
+        source=without_credentials(template.source.text),
         file=Path(template.source.path).name,
         dag=_dag(template),
         inputs=inputs_config(template.inputs),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_agentic.template import models
 from airflow_agentic.template.expressions import bare
+from airflow_agentic.template.people import SUBMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,19 +41,19 @@ def _worker(stage: Stage, template: Template) -> Iterator[str]:
         needed = f", {spec.merge.require} of {len(spec.merge.from_)}" if spec.merge.require else ""
         yield f"merge: {spec.merge.how}{needed}"
     elif isinstance(spec, models.HumanStage):
-        yield " / ".join(spec.human.options) or "Submit"
+        yield " / ".join(spec.human.options) or SUBMIT
     elif isinstance(spec.pipeline, str):
         yield f"pipeline {spec.pipeline}"
 
 
 def _list(stage: Stage) -> Iterator[str]:
     if stage.for_each is not None:
-        yield f"for each {_one_line(stage.for_each)}"
+        yield f"for each {one_line(stage.for_each)}"
 
 
 def _when(stage: Stage) -> Iterator[str]:
     if stage.spec.when is not None:
-        yield f"when {_one_line(stage.spec.when)}"
+        yield f"when {one_line(stage.spec.when)}"
 
 
 def _stand_ins(stage: Stage) -> Iterator[str]:
@@ -61,5 +62,6 @@ def _stand_ins(stage: Stage) -> Iterator[str]:
             yield f"on error: {recovery.agent if recovery.form == 'agent' else 'a fixed value'}"
 
 
-def _one_line(expression: str) -> str:
+def one_line(expression: str) -> str:
+    """A condition, or a list's expression, without braces and line ends."""
     return " ".join(bare(expression).split())

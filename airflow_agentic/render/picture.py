@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from airflow_agentic.render.notes import agent_type, notes_of
+from airflow_agentic.render.notes import agent_type, notes_of, one_line
 from airflow_agentic.template import models
-from airflow_agentic.template.expressions import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -259,7 +258,7 @@ def _kind(stage: Stage, template: Template) -> NodeKind:
 
 def _condition(route: Route, index: int) -> tuple[str, ...]:
     if route.when is not None:
-        return (" ".join(bare(route.when).split()),)
+        return (one_line(route.when),)
     return ("otherwise",) if index else ()
 
 

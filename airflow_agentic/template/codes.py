@@ -463,8 +463,8 @@ CODES = (
     _code(
         "AGT406",
         "A result that may be missing",
-        """A run may succeed without that stage (it has a `when`, stands on a route, or needs one that does), and its
-        result has to say what then.""",
+        """A run may succeed without that stage, and its result has to say what then. The message says why: the stage
+        has a `when`, stands on a route, may fail and be routed, or depends on one of that kind.""",
         """
         inputs: {go: boolean}
         stages:
@@ -864,7 +864,7 @@ CODES = (
     _code(
         "AGT484",
         "A budget that is too small (warning)",
-        "Each stage that always runs calls its agent once at least, so that every run ends with `budget_exceeded`.",
+        "Each stage that always runs calls its agent once at least, so no run gets by with less.",
         """
         budget: {calls: 1}
         stages:

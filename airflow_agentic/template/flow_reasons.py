@@ -43,55 +43,69 @@ class Reason(NamedTuple):
         return f"it {words}" if name == self.stage else f"it depends on '{self.stage}', which {words}"
 
 
+class _Search:
+    """
+    Goes through the nodes, each after what it depends on.
+
+    What is found: the nodes that the flow may not reach, those that may be skipped (all of these and more), and those
+    that may be missing, skipped or failed.
+    """
+
+    def __init__(self, template: Template, flow: Flow) -> None:
+        self._template = template
+        self._flow = flow
+        self._unreached: dict[str, Reason] = {}
+        self._skipped: dict[str, Reason] = {}
+        self.missing: dict[str, Reason] = {}
+
+    def go(self) -> None:
+        for name in self._flow.nodes:
+            unreached = self._why_unreached(name)
+            skipped = self._why_not(name) or unreached or self._why_not_without(name)
+            missing = skipped or self._why_failed(name)
+            for reason, found in ((unreached, self._unreached), (skipped, self._skipped), (missing, self.missing)):
+                if reason is not None:
+                    found[name] = reason
+
+    def _why_unreached(self, name: str) -> Reason | None:
+        depends = self._flow.found[name]
+        if depends.named_by:
+            return Reason("chosen", name, depends.named_by[0])
+        for other in depends.required:
+            reason = self._why_not_through(other, name)
+            if reason is not None:
+                return reason
+        ways = [self._why_not_through(other, name) for other in self._flow.ways(name)]
+        return ways[0] if ways and None not in ways else None
+
+    def _why_not_through(self, other: str, name: str) -> Reason | None:
+        """Why the flow may not come to a node through one before it; one that was skipped decides nothing."""
+        if other in self._unreached:
+            return self._unreached[other]
+        if other in self._flow.outcomes and other in self._skipped:
+            return self._skipped[other]
+        return Reason("elsewhere", name, other) if self._flow.may_block(other, name) else None
+
+    def _why_not(self, name: str) -> Reason | None:
+        stage = self._template.stages.get(name)
+        return Reason("when", name) if stage is not None and stage.spec.when is not None else None
+
+    def _why_failed(self, name: str) -> Reason | None:
+        stage = self._template.stages.get(name)
+        return Reason("error", name, stage.error_targets[0]) if stage is not None and stage.error_targets else None
+
+    def _why_not_without(self, name: str) -> Reason | None:
+        """What a node can't do without, and may have to."""
+        for other in self._flow.found[name].required:
+            if other in self.missing:
+                return self.missing[other]
+        stage = self._template.stages.get(name)
+        merged = stage.spec.merge.from_ if stage is not None and isinstance(stage.spec, models.MergeStage) else ()
+        return Reason("parts", name) if merged and self.missing.keys() >= set(merged) else None
+
+
 def reasons_of(template: Template, flow: Flow) -> dict[str, Reason]:
     """Node → why it may be missing; those that never are aren't in it."""
-    unreached: dict[str, Reason] = {}
-    missing: dict[str, Reason] = {}
-    for name in flow.nodes:
-        reason = _unreached(flow, name, unreached)
-        if reason is not None:
-            unreached[name] = reason
-        reason = _own(template, name) or reason or _without(template, flow, name, missing)
-        if reason is not None:
-            missing[name] = reason
-    return missing
-
-
-def _unreached(flow: Flow, name: str, unreached: dict[str, Reason]) -> Reason | None:
-    """Why the flow may not reach a node."""
-    depends = flow.found[name]
-    if depends.named_by:
-        return Reason("chosen", name, depends.named_by[0])
-    for other in depends.required:
-        reason = _edge(flow, other, name, unreached)
-        if reason is not None:
-            return reason
-    ways = [_edge(flow, other, name, unreached) for other in flow.ways(name)]
-    return ways[0] if ways and None not in ways else None
-
-
-def _edge(flow: Flow, other: str, name: str, unreached: dict[str, Reason]) -> Reason | None:
-    """Why the flow may not come to a node through one before it."""
-    if other in unreached:
-        return unreached[other]
-    return Reason("elsewhere", name, other) if flow.may_block(other, name) else None
-
-
-def _own(template: Template, name: str) -> Reason | None:
-    stage = template.stages.get(name)
-    if stage is None:
-        return None
-    if stage.spec.when is not None:
-        return Reason("when", name)
-    return Reason("error", name, stage.error_targets[0]) if stage.error_targets else None
-
-
-def _without(template: Template, flow: Flow, name: str, missing: dict[str, Reason]) -> Reason | None:
-    """What a node can't do without, and may have to."""
-    for other in flow.found[name].required:
-        if other in missing:
-            return missing[other]
-    stage = template.stages.get(name)
-    if stage is not None and isinstance(stage.spec, models.MergeStage) and missing.keys() >= {*stage.spec.merge.from_}:
-        return Reason("parts", name)
-    return None
+    search = _Search(template, flow)
+    search.go()
+    return search.missing

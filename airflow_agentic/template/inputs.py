@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.template import models
 from airflow_agentic.template.hints import did_you_mean
-from airflow_agentic.template.output import ShorthandError, schema_error, to_schema, validation_error
+from airflow_agentic.template.output import ShorthandError, schema_error, schema_or_text, to_schema, validation_error
 from airflow_agentic.template.template import Input
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_inputs(reader: Reader, data: Any, loc: Loc = ("inputs",), what: str = "
 def _read_input(reader: Reader, name: str, spec: Any, loc: Loc, what: str) -> Input:
     if not _is_schema(spec):
         try:
-            return Input(name=name, schema=_text_or(to_schema(spec, closed=False)), required=True)
+            return Input(name=name, schema=schema_or_text(to_schema(spec, closed=False)), required=True)
         except ShorthandError as error:
             reader.error("AGT220", error.message, (*loc, *error.loc), error.hint, key=error.key)
             return Input(name=name, schema={}, required=True)
@@ -100,11 +100,6 @@ def _is_schema(spec: Any) -> bool:
     except ShorthandError:
         return True
     return False
-
-
-def _text_or(schema: dict[str, Any] | None) -> dict[str, Any]:
-    """A shorthand's schema, where ``text`` is nothing but a string."""
-    return {"type": "string"} if schema is None else schema
 
 
 def _valid_schema(reader: Reader, schema: dict[str, Any], loc: Loc) -> bool:

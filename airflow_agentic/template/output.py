@@ -52,6 +52,11 @@ def to_schema(shorthand: Any, *, closed: bool) -> dict[str, Any] | None:
     return _schema(shorthand, closed, ())
 
 
+def schema_or_text(schema: dict[str, Any] | None) -> dict[str, Any]:
+    """A schema as JSON Schema: none is that of a text."""
+    return {"type": "string"} if schema is None else schema
+
+
 def _schema(value: Any, closed: bool, loc: Loc) -> dict[str, Any]:
     if isinstance(value, str):
         return _named(value, loc)

@@ -1,10 +1,12 @@
-"""The answer that a person gives: options, and the fields of a form."""
+"""
+The answer that a person gives: options, and the fields of a form.
+
+Tasks import its words, so it imports no models by itself.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-from airflow_agentic.template.inputs import read_inputs
 
 if TYPE_CHECKING:
     from airflow_agentic.template import models
@@ -19,6 +21,8 @@ SUBMIT = "Submit"
 
 def read_fields(reader: Reader, stage: models.HumanStage, loc: Loc) -> models.HumanStage:
     """The stage with each of its fields as JSON Schema, its default in it."""
+    from airflow_agentic.template.inputs import read_inputs
+
     loc = (*loc, "human", "fields")
     fields = {}
     for name, field in read_inputs(reader, stage.human.fields, loc, "a field").items():

@@ -21,6 +21,23 @@ def masked(value: Any) -> Any:
     return redact(_plain(value), max_depth=DEPTH)
 
 
+def unexposed(value: Any) -> Any:
+    """
+    A copy of plain data in which ``***`` stands for every known secret in a text, whatever the text's name.
+
+    For values that others go on with: where a record is written later, and by whom, the secret may not be known.
+    """
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {unexposed(key): unexposed(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [unexposed(part) for part in value]
+    return value
+
+
 def register_secret(secret: Any) -> None:
     """Keep a value, or every text in it, out of all later records and logs of this task."""
     from airflow.sdk.log import mask_secret

@@ -54,7 +54,8 @@ class AttemptRecord:
     :param model, tokens, cost_usd: as far as the agent knows them; ``tokens`` has ``input`` and ``output``.
     :param error: null, or ``kind``, ``message``, ``reply``, ``details``.
     :param next_wait: seconds until the next attempt, when there is one.
-    :param waited: seconds that it waited for a connection's limits before its requests; not part of ``seconds``.
+    :param waited: seconds that it waited for a connection's limits, and for what other calls had reserved of the run's
+        budget, before its requests; not part of ``seconds``.
     :param tool_calls: in order; ``replayed`` in those whose result was kept from before the process died.
     :param replayed: calls of a model that weren't made again, because their answers had been kept. What they cost is
         in this record, too, unless an attempt before it has told.

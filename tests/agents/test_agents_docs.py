@@ -39,7 +39,7 @@ def test_connections_are_read_by_airflow() -> None:
     from airflow.sdk import Connection
 
     found = re.findall(r"export AIRFLOW_CONN_\w+='(.*?)'", "".join(blocks("bash")), re.DOTALL)
-    assert len(found) == 6
+    assert len(found) == 7
     for text in found:
         connection = Connection.from_json(text)
         assert connection.conn_type in ("http", "pydanticai")

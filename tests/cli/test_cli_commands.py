@@ -164,12 +164,37 @@ def test_plan_refuses_inputs_that_a_run_would_refuse(loops, capsys):
     assert "docs: 1 is not of type 'array'" in said.err
 
 
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ("{calls: 20}", "20 calls (the worst case is 24)"),
+        ("{calls: 24, tokens: 200000, cost_usd: 1.50}", "24 calls, 200,000 tokens, 1.50 US dollars"),
+        ("{calls: 1}", "1 call (too few: a run that ends well makes at least 2)"),
+        ("{cost_usd: 1000}", "1,000.00 US dollars"),
+        ("{cost_usd: 0.005}", "0.005 US dollars"),
+    ],
+)
+def test_plan_puts_the_budget_beside_the_worst_case(loops, budget, said, capsys):
+    (loops / "loops.yaml").write_text(f"{LOOPS}budget: {budget}\n")
+    assert main(["plan", "loops.yaml"]) == 0
+    worst, found = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("at most", "budget"))]
+    assert worst == "at most 10 stage executions, 24 agent calls, 1 question to people"
+    assert found == f"budget of a run: {said}"
+
+
+def test_plan_as_json_says_the_budget(loops, capsys):
+    (loops / "loops.yaml").write_text(f"{LOOPS}budget: {{calls: 20}}\n")
+    assert main(["plan", "loops.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["budget"] == {"calls": 20}
+
+
 def test_plan_as_json_is_the_plan_with_the_worst_case(loops, capsys):
     from airflow_agentic.planning.plan import Plan
 
     assert main(["plan", "loops.yaml", "--json", "--input", "docs=[1]"]) == 0
     data = json.loads(capsys.readouterr().out)
     worst = data.pop("worst_case")
+    assert data.pop("budget") == {}
     assert (worst["executions"], worst["calls"], worst["questions"]) == (9, 21, 1)
     assert worst["critical_path"] == ["read", *["draft", "check"] * 3, "ask"]
     assert worst["stages"][1] == {

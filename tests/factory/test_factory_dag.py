@@ -11,7 +11,6 @@ from airflow.serialization.serialized_objects import DagSerialization
 from support.pipelines import echo, plan_of_text
 
 from airflow_agentic.factory.dag import build_dag_from_plan
-from airflow_agentic.factory.docs import fenced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,8 +162,3 @@ def test_the_table_shows_what_a_join_waits_for(tmp_path: Path) -> None:
     doc = build(tmp_path, text=echo() + stages).doc_md
     assert doc is not None
     assert "| fourth | python | echo | first, third |" in doc
-
-
-def test_nothing_in_a_text_ends_its_fence() -> None:
-    assert fenced("a") == "```yaml\na\n```"
-    assert fenced("```\n`````\n") == "``````yaml\n```\n`````\n``````"

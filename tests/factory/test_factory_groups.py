@@ -9,25 +9,14 @@ import pytest
 from airflow.api_fastapi.core_api.services.ui.task_group import task_group_to_dict
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.dag_edges import dag_edges
+from support.fan_outs import agent_config
 from support.plans import hand_made, planned
 
 from airflow_agentic.factory.dag import build_dag_from_plan
 from airflow_agentic.planning.plan import Group, Plan
 
 RETRY = {"attempts": 2, "wait": 1.0, "multiplier": 2.0, "max_wait": 60.0, "jitter": True}
-ASK: dict[str, Any] = {
-    "agent": "echo",
-    "prompt": None,
-    "prompt_reads": "stages",
-    "instructions": None,
-    "input": {},
-    "when": None,
-    "accept": None,
-    "retry": RETRY,
-    "timeout": 5.0,
-    "airflow": {},
-    "recover": [],
-}
+ASK = agent_config("echo", retry=RETRY, timeout=5.0)
 ROUTES = [
     {"when": "qa.score | x >= 1", "outcome": "next", "with": {}, "back_to": None, "shown": "next"},
     {"when": None, "outcome": "round", "with": {}, "back_to": "draft", "shown": "back to draft"},

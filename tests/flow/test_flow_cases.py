@@ -469,6 +469,25 @@ def test_a_join_of_branches_that_were_not_chosen_does_not_run(run: Run) -> None:
     assert rounds(seen, "join") == rounds(seen, "strict") == []
 
 
+SKIPPED_AND_WAITED_FOR = """
+inputs: {go: {type: boolean, default: GO}}
+stages:
+  gate: {agent: work, when: inputs.go, input: {script: [1]}, routes: [{to: next}]}
+  behind: {agent: work, after: gate, input: {script: [1]}}
+  other: {agent: work, input: {script: [1]}}
+  last: {agent: work, needs: other, after: behind, input: {script: [1]}}
+"""
+
+
+@pytest.mark.parametrize("go", [True, False])
+def test_what_waits_behind_a_skipped_decision_holds_up_nobody(run: Run, go: bool) -> None:
+    """A deciding stage that was skipped takes none of its routes; who only waits for what is behind it runs."""
+    seen = run(SKIPPED_AND_WAITED_FOR.replace("GO", str(go).lower()))
+    assert seen.state == "success"
+    assert bool(rounds(seen, "behind")) == go
+    assert rounds(seen, "last") == [()]
+
+
 MAPPED = """
 inputs: {numbers: {type: array, default: [1, 2, 3]}}
 stages:

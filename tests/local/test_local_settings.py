@@ -9,6 +9,7 @@ import pytest
 
 from airflow_agentic.local.settings import (
     RECOMMENDED,
+    SEVERAL_MACHINES,
     SINGLE_MACHINE,
     Setting,
     bundle_list,
@@ -16,10 +17,11 @@ from airflow_agentic.local.settings import (
     recommended_environment,
 )
 
+ALL = (*RECOMMENDED, *SINGLE_MACHINE, *SEVERAL_MACHINES)
 PAGE = Path(__file__).parents[2] / "docs" / "airflow-settings.md"
 
 
-@pytest.mark.parametrize("setting", [*RECOMMENDED, *SINGLE_MACHINE], ids=lambda setting: setting.option)
+@pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.option)
 def test_the_page_shows_every_setting(setting: Setting) -> None:
     row = f"| `[{setting.section}] {setting.option}` | `{setting.value}` | {setting.why} |"
     assert row in PAGE.read_text(encoding="utf-8")
@@ -27,15 +29,17 @@ def test_the_page_shows_every_setting(setting: Setting) -> None:
 
 def test_the_page_shows_no_other_settings() -> None:
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `[")]
-    assert len(rows) == len(RECOMMENDED) + len(SINGLE_MACHINE)
+    assert len(rows) == len(ALL)
     exports = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("export ")]
     assert exports == [f"export {setting.variable}={setting.value}" for setting in RECOMMENDED]
 
 
-@pytest.mark.parametrize("setting", [*RECOMMENDED, *SINGLE_MACHINE], ids=lambda setting: setting.option)
+@pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.option)
 def test_airflow_knows_every_setting(setting: Setting) -> None:
     from airflow.configuration import conf
+    from airflow.providers_manager import ProvidersManager
 
+    ProvidersManager().initialize_providers_configuration()
     assert conf.get_default_value(setting.section, setting.option) is not None
 
 

@@ -10,6 +10,7 @@ from support.clearing import clear
 from support.item_agents import calls
 from support.scripted_server import Call, Reply, ScriptedServer
 
+from airflow_agentic.operators.base import SPARE_TRIES
 from airflow_agentic.trace.record import AttemptRecord
 from airflow_agentic.trace.store import TraceStore
 
@@ -127,16 +128,18 @@ def test_what_succeeded_survives_a_lost_process(airflow: AirflowEnv, tmp_path: P
 
 
 def test_a_task_that_is_lost_for_good_is_its_items_failure(airflow: AirflowEnv, tmp_path: Path) -> None:
-    own = {"value": "{{ item }}", "folder": str(tmp_path), "others": 6, "number": 9}
+    own = {"value": "{{ item }}", "folder": str(tmp_path), "others": 8}
     once = {"attempts": 1, "wait": 0.01, "multiplier": 1.0, "max_wait": 1.0, "jitter": False}
     items = {"items_per_task": 5}
     recover = [{"kinds": ["killed"], "value": {"lost": "{{ index }}"}}]
-    put(airflow, "fan_out_gone", "deadly", input=own, items=items, retry=once, tolerate=5)
-    put(airflow, "fan_out_saved", "deadly", input=own, items=items, retry=once, killed=recover)
+    put(airflow, "fan_out_gone", "fatal", input=own, items=items, retry=once, tolerate=5)
+    put(airflow, "fan_out_saved", "fatal", input=own, items=items, retry=once, killed=recover)
     run = airflow.run("fan_out_gone", {"list": list(range(8))})
     output = airflow.rest.xcom("fan_out_gone", run.run_id, "work.collect")
     assert output["outputs"] == [5, 6, 7], run
     assert {(each["kind"], each["item"]) for each in output["errors"]} == {("killed", item) for item in range(5)}
+    # what succeeded in the first try wasn't called again by those to spare
+    assert calls(tmp_path) == {f"fatal {value}": 1 + SPARE_TRIES * (value == 3) for value in range(8)}
 
     (tmp_path / "calls").unlink()
     run = airflow.run("fan_out_saved", {"list": list(range(8))})

@@ -15,6 +15,7 @@ from support.fan_outs import RETRY, agent_config, fan_out_plan, items_config, py
 
 from airflow_agentic.factory.dag import build_dag_from_plan
 from airflow_agentic.operators.agent import AgentOperator
+from airflow_agentic.operators.base import SPARE_TRIES
 from airflow_agentic.operators.collect import CollectOperator
 from airflow_agentic.operators.dealing import MOST_TASKS, deal, share, split
 from airflow_agentic.operators.gathering import FanOutError, check_tolerance, entries_of, gathered
@@ -267,15 +268,15 @@ def test_a_mapped_task_is_the_same_to_airflow_every_time() -> None:
     assert "secret of the plan" not in first
     mapped = DagSerialization.from_dict(json.loads(first)).get_task("work.item")
     assert mapped.is_mapped
-    assert (mapped.max_active_tis_per_dagrun, mapped.retries) == (5, RETRY["attempts"] - 1)
+    assert (mapped.max_active_tis_per_dagrun, mapped.retries) == (5, RETRY["attempts"] - 1 + SPARE_TRIES)
     assert [one.task_id for one in mapped.iter_mapped_dependencies()] == ["work.items"]
 
 
 @pytest.mark.parametrize(("stand_ins", "retries"), [(0, 2), (2, 8)])
-def test_airflow_has_a_try_for_every_attempt(stand_ins: int, retries: int) -> None:
+def test_airflow_has_a_try_for_every_attempt_and_some_for_lost_workers(stand_ins: int, retries: int) -> None:
     entry = {"kinds": [], "agent": "worker", "prompt": None, "prompt_reads": "stages", "instructions": None}
     planned = task("work", "agent", agent_config(recover=[entry] * stand_ins + [{"kinds": [], "value": 1}]))
-    assert AgentOperator.settings(planned)["retries"] == retries
+    assert AgentOperator.settings(planned)["retries"] == retries + SPARE_TRIES
 
 
 def test_a_list_in_one_task_shares_its_bound_with_the_tasks_beside_it() -> None:

@@ -120,3 +120,22 @@ def test_without_a_supervisor_nothing_goes_on(error: Exception) -> None:
 
     with pytest.raises(StoppedError, match="supervisor of this task is gone"):
         keep(of_try(Orphaned(), 1), a=1)
+
+
+@pytest.mark.parametrize(("status", "stops"), [(404, True), (410, True), (500, False), (None, False)])
+def test_a_try_that_airflow_has_given_up_stops(status: int | None, stops: bool) -> None:
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    class Refusing(StateStore):
+        """As the API answers."""
+
+        def set(self, key: str, value: Any) -> None:
+            """Refuse."""
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status}))
+
+    if not stops:
+        keep(of_try(Refusing(), 1), a=1)
+        return
+    with pytest.raises(StoppedError, match="begun another try"):
+        keep(of_try(Refusing(), 1), a=1)

@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fan_outs import agent_config
 
 from airflow_agentic.errors import (
     AgenticError,
@@ -27,6 +28,7 @@ from airflow_agentic.errors import (
 )
 from airflow_agentic.operators.agent import AgentOperator
 from airflow_agentic.operators.artifact import ArtifactOperator
+from airflow_agentic.operators.base import SPARE_TRIES
 from airflow_agentic.operators.finish import FinishOperator
 from airflow_agentic.operators.merge import MergeOperator
 from airflow_agentic.operators.merging import MergeError
@@ -46,18 +48,7 @@ data = st.recursive(
 
 def planned(kind: str = "agent", **more: Any) -> PlannedTask:
     configs: dict[str, dict[str, Any]] = {
-        "agent": {
-            "agent": "writer",
-            "prompt": None,
-            "prompt_reads": "stages",
-            "instructions": None,
-            "input": {},
-            "when": None,
-            "accept": None,
-            "retry": RETRY,
-            "timeout": 10.0,
-            "airflow": {"pool": "models", "priority_weight": 5},
-        },
+        "agent": agent_config("writer", retry=RETRY, airflow={"pool": "models", "priority_weight": 5}),
         "merge": {"from": ["a"], "how": "list", "by": None, "require": None, "when": None, "airflow": {}},
         "artifact": {"path": "a.md", "content": "x", "asset": "agentic://briefs"},
         "finish": {"output": {}, "artifact": None, "judged": []},
@@ -131,7 +122,7 @@ def test_ordinary_outputs_stay_readable_for_others() -> None:
 def test_an_agent_stage_takes_its_settings_from_the_plan() -> None:
     operator = AgentOperator.of(planned(trigger_rule="none_failed"), "x", agents={"writer": AGENT})
     assert (operator.retries, operator.retry_delay, operator.max_retry_delay) == (
-        3,
+        3 + SPARE_TRIES,
         timedelta(seconds=2),
         timedelta(seconds=60),
     )

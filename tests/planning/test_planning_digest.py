@@ -77,6 +77,19 @@ CHANGES = [
     ("timeout: 3m", "timeout: 4m"),
     ("pool: default_pool", "pool: other_pool"),
     ("queue: default\n", "queue: other\n"),
+    ("cache: {ttl: 12h}", "cache: {ttl: 13h}"),
+    ("cache: {ttl: 12h}", "cache: {ttl: 12h, tools: true}"),
+    ("cache: {ttl: 7d}", "cache: {ttl: 8d}"),
+    ("cache: {ttl: 7d}", "cache: false"),
+    ("cache: false, ", ""),
+    ("cache: {ttl: 90s, tools: true}", "cache: false"),
+    ("calls: 40", "calls: 41"),
+    ("calls: 40, ", ""),
+    ("tokens: 200000", "tokens: 200001"),
+    ("cost_usd: 1.50", "cost_usd: 1.51"),
+    ("max_tokens: 32000", "max_tokens: 32001"),
+    ("overflow: truncate", "overflow: summarize"),
+    ("    window: {max_tokens: 32000, overflow: truncate}\n", ""),
     ("priority: 2\n", "priority: 3\n"),
     ('image: "x"', 'image: "y"'),
     ("connection: agentic_default", "connection: agentic_other"),
@@ -152,6 +165,10 @@ NOTHING_CHANGED = [
     ("run_timeout: 2h", "run_timeout: 7200"),
     ("timeout: 30\n", "timeout: 30.0\n"),
     ("catchup: true", "catchup: True"),
+    ("calls: 40, tokens: 200000, cost_usd: 1.50", "cost_usd: 1.5, tokens: 200000, calls: 40"),
+    ("cache: {ttl: 7d}", "cache: {ttl: 168h, tools: false}"),
+    ("cache: {ttl: 12h}", "cache: {tools: false, ttl: 720m}"),
+    ("max_tokens: 32000, overflow: truncate", "overflow: truncate, max_tokens: 32000"),
     ("needs: first\n", "needs: [first]\n"),
     ("needs: [first]\n", "needs: first\n"),
     ("owner: research\ntags: [one, two]\n", "tags: [one, two]\nowner: research\n"),
@@ -179,7 +196,7 @@ def _section(text, key):
     return "\n".join(lines[:end]).rstrip("\n") + "\n"
 
 
-@pytest.mark.parametrize("key", ["inputs", "defaults", "agents", "output", "artifact", "notify", "deadline"])
+@pytest.mark.parametrize("key", ["inputs", "defaults", "budget", "agents", "output", "artifact", "notify", "deadline"])
 def test_sections_can_stand_anywhere(key):
     section = _section(EVERY_KEY, key)
     assert digest(EVERY_KEY.replace(section, "") + section) == digest(EVERY_KEY)

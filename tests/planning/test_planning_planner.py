@@ -12,7 +12,7 @@ from airflow_agentic.planning.configs import DEFAULT_TIMEOUT
 from airflow_agentic.planning.joins import start_of
 from airflow_agentic.planning.plan import PLAN_FORMAT, Plan, canonical_json
 from airflow_agentic.planning.planner import START_DATE, make_plan
-from airflow_agentic.template.parse import load_text
+from airflow_agentic.template.parse import load_template, load_text
 
 GO = "inputs: {go: {type: boolean, default: true}}\n"
 
@@ -428,6 +428,7 @@ def test_every_key_of_a_template_reaches_its_plan():
     }
     assert writer["output_schema"]["additionalProperties"] is False
     assert writer["output_schema"]["required"] == ["text", "citations", "kind"]
+    assert writer["window"] == {"max_tokens": 32000, "overflow": "truncate"}
     assert plan.agents["api"]["output_schema"]["required"] == ["ok"]
     assert plan.agents["code_again"]["callable"] == "my_project.agents:Counter.count"
     both = plan.task("both")
@@ -439,6 +440,107 @@ def test_every_key_of_a_template_reaches_its_plan():
         "require": 1,
         "when": "{{ inputs.words < 5000 }}",
         "airflow": {"pool": "p", "queue": "q", "priority_weight": 1, "executor_config": {}},
+    }
+
+
+BUDGETED = """\
+version: 1
+budget: {tokens: 200000, calls: 40}
+inputs: {docs: {type: array, default: []}}
+agents:
+  tool: {type: python, callable: "a:b"}
+  model: {type: llm, connection: c, prompt: Go}
+stages:
+  one: {agent: model}
+  many: {agent: tool, for_each: inputs.docs}
+  ask: {human: {ask: x, timeout: 1d, on_timeout: fail}}
+  asked: {human: {ask: x, timeout: 1d, on_timeout: fail}, for_each: inputs.docs}
+  all: {merge: {from: [one, many], how: list}}
+  again: {agent: tool, routes: [{back_to: again, max_rounds: 2, exhausted: end}]}
+  inner: {pipeline: {stages: {deep: {agent: tool}, deeper: {pipeline: {stages: {deepest: {agent: tool}}}}}}}
+  each:
+    for_each: inputs.docs
+    input: {docs: "{{ item }}"}
+    pipeline: {stages: {part: {agent: tool}, parts: {agent: tool, for_each: inputs.docs}}}
+  other: {pipeline: other}
+  others: {pipeline: other, for_each: inputs.docs}
+"""
+OTHER = """\
+version: 1
+budget: {calls: 3, cost_usd: 1}
+agents: {tool: {type: python, callable: "a:b"}}
+stages: {load: {agent: tool}, use: {agent: tool, for_each: load}}
+"""
+ASKING = ["again__1.again", "again__2.again", "each.item.part", "each.item.parts", "inner.deep"]
+ASKING += ["inner.deeper.deepest", "many.item", "one", "other.load", "other.use.item"]
+ASKING += ["others.item.load", "others.item.use"]
+
+
+def test_every_task_that_asks_agents_knows_the_budget_of_the_run_and_no_other_task(tmp_path):
+    (tmp_path / "other.yaml").write_text(OTHER)
+    (tmp_path / "root.yaml").write_text(BUDGETED)
+    tasks = make_plan(load_template(tmp_path / "root.yaml")).tasks
+    assert sorted(task.task_id for task in tasks if "budget" in task.config) == ASKING
+    assert sorted(task.task_id for task in tasks if "agent" in task.config) == ASKING
+    budgets = [task.config["budget"] for task in tasks if "budget" in task.config]
+    assert budgets == [{"calls": 40, "tokens": 200_000}] * len(ASKING)
+
+
+def test_a_pipelines_own_budget_is_not_the_runs(tmp_path):
+    (tmp_path / "other.yaml").write_text(OTHER)
+    (tmp_path / "root.yaml").write_text(BUDGETED.replace("budget: {tokens: 200000, calls: 40}\n", ""))
+    template = load_template(tmp_path / "root.yaml")
+    assert [problem.code for problem in template.warnings] == ["AGT483", "AGT483"]
+    assert [task.task_id for task in make_plan(template).tasks if "budget" in task.config] == []
+    alone = make_plan(load_template(tmp_path / "other.yaml"))
+    assert alone.task("load").config["budget"] == {"calls": 3, "cost_usd": 1.0}
+
+
+CACHED = """\
+version: 1
+defaults: {cache: DEFAULT}
+agents:
+  plain: {type: llm, connection: c, prompt: Go}
+  searcher: {type: llm, connection: c, prompt: Go, tools: [{mcp: m}], window: {max_tokens: 5}}
+stages:
+  a: {agent: plain}
+  b: {agent: plain, cache: {ttl: 7d}}
+  c: {agent: plain, cache: false}
+  d: {agent: searcher}
+  e: {agent: searcher, cache: {ttl: 1h, tools: true}}
+  f: {agent: plain, on_error: {agent: searcher}}
+  g: {for_each: run.conf.list, pipeline: {stages: {h: {agent: plain}, i: {agent: searcher}}}}
+  j: {agent: plain, for_each: run.conf.list}
+  k: {human: {ask: x, timeout: 1d, on_timeout: fail}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("default", "kept"),
+    [
+        ("{ttl: 2h}", {"a": (7200.0, False), "d": None, "i": None}),
+        ("{ttl: 2h, tools: true}", {"a": (7200.0, True), "d": (7200.0, True), "i": (7200.0, True)}),
+    ],
+)
+def test_stages_have_their_own_cache_or_that_of_the_defaults(default, kept):
+    tasks = plan_of(CACHED.replace("DEFAULT", default)).tasks
+    found = {task.task_id.removeprefix("g.item."): task.config.get("cache") for task in tasks}
+    caches = {name: found[name] and (found[name]["ttl"], found[name]["tools"]) for name in "abcdefhi"}
+    own = {"b": (604_800.0, False), "c": None, "e": (3600.0, True)}
+    assert caches == {**own, **kept, "f": kept["a"], "h": kept["a"]}
+    assert found["j.item"] == found["a"]
+    assert [name for name in found if found[name] and name not in (*"abdefhi", "j.item")] == []
+
+
+def test_without_budget_cache_and_window_nothing_of_them_is_in_a_plan():
+    text = plan_of(template("a: {agent: model, prompt: x}\nb: {agent: tool, for_each: run.conf.list}")).to_json()
+    assert [word for word in ("budget", "cache", "window") if f'"{word}"' in text] == []
+
+
+def test_a_window_without_an_overflow_fails():
+    assert plan_of(CACHED.replace("DEFAULT", "{ttl: 2h}")).agents["searcher"]["window"] == {
+        "max_tokens": 5,
+        "overflow": "fail",
     }
 
 

@@ -17,6 +17,7 @@ from support.generated_templates import Generated, Part, templates
 from airflow_agentic.planning.plan import Plan
 from airflow_agentic.planning.planner import make_plan
 from airflow_agentic.template.parse import load_text
+from airflow_agentic.template.uses import least_calls
 
 STOPPED = ("failed", "upstream_failed")
 
@@ -83,6 +84,27 @@ def test_every_dependency_of_the_template_is_in_the_plan(generated):
     for part in (*generated.stages, generated.artifact):
         joined = {name for up in direct[part.name] for name in (direct[up] if "__" in up else {up})}
         assert joined == part.requires | part.waits | set(part.parts or ())
+
+
+@settings(max_examples=150)
+@given(generated=templates())
+def test_agents_are_told_the_budget_and_how_long_answers_are_kept(generated):
+    tasks = {task.task_id: task.config for task in make_plan(loaded(generated)).tasks}
+    agents = {name for name, config in tasks.items() if "agent" in config}
+    expected = {} if generated.calls is None else {name: {"calls": generated.calls} for name in agents}
+    assert {name: config["budget"] for name, config in tasks.items() if "budget" in config} == expected
+    assert {name: config["cache"] for name, config in tasks.items() if "cache" in config} == {
+        name: {"ttl": float(seconds), "tools": False} for name, seconds in generated.cached.items()
+    }
+
+
+@settings(max_examples=200)
+@given(generated=templates(), seed=st.integers(0, 10**6))
+def test_a_run_without_failures_makes_the_least_calls_at_least(generated, seed):
+    template = loaded(generated)
+    states = by_airflow(make_plan(template), Outcomes(seed, failures=0.0))
+    asked = [part.name for part in generated.stages if part.parts is None and states[part.name] == "success"]
+    assert len([name for name in asked if name not in generated.cached]) >= least_calls(template)
 
 
 # --- meaning ------------------------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.local.rest import RestClient, RestError
-from airflow_agentic.local.server import LocalAirflow
+from airflow_agentic.local.server import CORE, LocalAirflow
 from airflow_agentic.local.settings import bundle_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 TESTS = Path(__file__).parent.parent
 
@@ -49,9 +49,18 @@ class AirflowEnv:
 
     :param folder: everything is below it.
     :param source_roots: where the library's agents may read.
+    :param environment: more settings of its own.
+    :param components: which of its processes are started.
     """
 
-    def __init__(self, folder: Path, *, source_roots: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        source_roots: Path,
+        environment: Mapping[str, str] | None = None,
+        components: Sequence[str] = CORE,
+    ) -> None:
         self.home = folder / "home"
         self.templates = folder / "templates"
         self.dags = folder / "dags"
@@ -72,7 +81,9 @@ class AirflowEnv:
                 "AIRFLOW__AGENTIC__TRACE_URL": self.trace_url,
                 "AIRFLOW__AGENTIC__ARTIFACT_URL": str(self.artifacts),
                 "AIRFLOW__AGENTIC__PRIVATE_HOSTS": "127.0.0.1",
+                **(environment or {}),
             },
+            components=components,
             grace=1.0,
         )
 

@@ -7,6 +7,7 @@ there is no second description of the services.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,17 @@ def services(variables: Mapping[str, str]) -> dict[str, Service]:
     :raises MissingVariableError: one is needed and has no value.
     """
     return {name: _service(name, interpolated(content, variables)) for name, content in raw()["services"].items()}
+
+
+def new_variables() -> dict[str, str]:
+    """What ``make env`` writes into ``.env``: all secrets that the file needs."""
+    specification = importlib.util.spec_from_file_location("agentic_env", FILE.parent / "scripts" / "env.py")
+    if specification is None or specification.loader is None:
+        raise ImportError("scripts/env.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    lines = module.filled(module.EXAMPLE.read_text(encoding="utf-8")).splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def interpolated(value: Any, variables: Mapping[str, str]) -> Any:

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.plans import DAG
+
 from airflow_agentic.planning.plan import Group, Plan, PlannedTask
 
 RETRY = {"attempts": 3, "wait": 0.01, "multiplier": 2.0, "max_wait": 1.0, "jitter": False}
-DAG = {
-    "description": None,
-    "doc": None,
-    "owner": None,
-    "tags": [],
-    "schedule": None,
-    "start_date": "2026-01-01T00:00:00+00:00",
-    "catchup": False,
-    "max_active_runs": None,
-    "run_timeout": None,
-    "deadline": None,
-    "notify": {"on_failure": [], "on_success": [], "on_escalation": []},
-}
 #: What a run takes: the items.
 INPUTS = {"list": {"schema": {}, "required": False, "default": [], "description": None}}
 
 
-def agent_config(**more: Any) -> dict[str, Any]:
-    """The config of a stage that asks ``worker``."""
+def agent_config(agent: str = "worker", **more: Any) -> dict[str, Any]:
+    """The config of a stage that asks an agent."""
     return {
-        "agent": "worker",
+        "agent": agent,
         "prompt": None,
         "prompt_reads": "stages",
         "instructions": None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
@@ -28,11 +28,18 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """A template's text, and its parts in an order in which each follows what it depends on."""
+    """
+    A template's text, and its parts in an order in which each follows what it depends on.
+
+    :param calls: of the budget; None: there is none.
+    :param cached: agent's stage → the seconds for which its answers are kept, by itself or the defaults.
+    """
 
     text: str
     stages: tuple[Part, ...]
     artifact: Part
+    calls: int | None = None
+    cached: dict[str, int] = field(default_factory=dict)
 
 
 KINDS = ("needs", "after", "bare", "guarded", "guarded_if")
@@ -43,9 +50,12 @@ def templates(draw, most: int = 6) -> Generated:
     """A template of up to ``most`` stages, written in any order."""
     count = draw(st.integers(1, most))
     names = draw(st.permutations([f"s{number}" for number in range(count)]))
-    lines, stages = {}, []
+    lines, stages, cached = {}, [], {}
+    calls, default = draw(st.none() | st.integers(1, 9)), draw(st.none() | st.integers(1, 9))
     for index, name in enumerate(names):
         line, part = draw(_stage(name, tuple(names[:index])))
+        if part.parts is None:
+            line, cached[name] = draw(_cached(line, default))
         lines[name] = line
         stages.append(part)
     used = draw(_dependencies(tuple(names)))
@@ -54,10 +64,28 @@ def templates(draw, most: int = 6) -> Generated:
     inputs = "".join(f"  go_{name}: {{type: boolean, default: true}}\n" for name in sorted(names))
     text = "version: 1\ninputs:\n" + inputs + "agents: {tool: {type: python, callable: 'a:b'}}\nstages:\n"
     text += "".join(f"  {name}: {lines[name]}\n" for name in sorted(names))
+    text += "" if calls is None else f"budget: {{calls: {calls}}}\n"
+    text += "" if default is None else f"defaults: {{cache: {{ttl: {default}s}}}}\n"
     text += f'artifact: {{path: a, content: "-{"".join(reads)}"}}\n'
     guarded = "".join(_read("guarded", name) for name in sorted(names))
     text += f'output: {{all: "{guarded}"}}\n'
-    return Generated(text=text, stages=tuple(stages), artifact=Part(name="artifact", requires=requires, waits=waits))
+    return Generated(
+        text=text,
+        stages=tuple(stages),
+        artifact=Part(name="artifact", requires=requires, waits=waits),
+        calls=calls,
+        cached={name: seconds for name, seconds in cached.items() if seconds is not None},
+    )
+
+
+@st.composite
+def _cached(draw, line: str, default: int | None) -> tuple[str, int | None]:
+    """An agent's stage, perhaps with a cache of its own or none, and how long its answers are kept."""
+    own = draw(st.sampled_from(("", "false", "kept")))
+    if not own:
+        return line, default
+    seconds = draw(st.integers(10, 20)) if own == "kept" else None
+    return f"{line[:-1]}, cache: {'false' if seconds is None else f'{{ttl: {seconds}}}'}}}", seconds
 
 
 @st.composite

@@ -90,9 +90,28 @@ def deadly(folder: str, value: int, others: int, number: int = signal.SIGTERM) -
     return value
 
 
+def fatal(folder: str, value: int, others: int) -> int:
+    """3 always gets its process killed, when the others have been called."""
+    note(folder, f"fatal {value}")
+    if value == 3:
+        while len(calls(folder)) < others:
+            time.sleep(0.01)
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
 def unavailable(**_: Any) -> Any:
     """Never there."""
     raise RetryableError("away", kind="unavailable")
+
+
+def noted(folder: str, value: int) -> int:
+    """Note the call, and give the value back; negative ones can't be had."""
+    note(folder, str(value))
+    if value < 0:
+        raise RetryableError("not there", kind="unavailable")
+    return value
 
 
 def stand_in(value: Any = None) -> Any:

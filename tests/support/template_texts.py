@@ -29,6 +29,7 @@ deadline:
   notify:
     - {notifier: my_project.notify.Pager, text: "{{ run.id }} is late", to: [a, b]}
 x-mine: {anything: [at, all]}
+budget: {calls: 40, tokens: 200000, cost_usd: 1.50}
 inputs:
   topic: {type: string, description: What to write about, minLength: 3, default: "tides"}
   words: {type: integer, minimum: 10, maximum: 5000, default: 300}
@@ -42,6 +43,7 @@ defaults:
   queue: default
   priority: 2
   executor_config: {KubernetesExecutor: {image: "x"}}
+  cache: {ttl: 12h}
 agents:
   writer:
     type: llm
@@ -55,6 +57,7 @@ agents:
       - {python: my_project.tools.search, max_calls: 10}
       - {mcp: my_mcp_connection}
       - {sql: my_database, write: false, max_rows: 200}
+    window: {max_tokens: 32000, overflow: truncate}
     retry: {attempts: 2}
     timeout: 30
     output: {text: string, "note?": string, citations: [{quote: string, "page?": integer}], kind: "draft | final"}
@@ -91,8 +94,9 @@ stages:
     queue: slow
     priority: 10
     executor_config: {a: 1}
+    cache: {ttl: 7d}
   count: {agent: code, input: {text: "{{ first.text }}"}, when: true}
-  count_again: {agent: code_again, after: [count]}
+  count_again: {agent: code_again, cache: false, after: [count]}
   second:
     agent: writer
     prompt: |
@@ -103,6 +107,7 @@ stages:
       {% endfor %}
       {% if check is defined %}It was checked: {{ check.why | default("no reason") }}.{% endif %}
       {{ first.note | default("no note") }}
+    cache: {ttl: 90s, tools: true}
   both:
     description: Merged
     merge: {from: [first, second], how: best, by: item.text | length, require: 1}

@@ -23,3 +23,9 @@ async def login_of(connection: str, run: dict[str, Any]) -> dict[str, Any]:
 def look_up(word: str) -> str:
     """Look a word up, asking for a connection while a model waits."""
     return f"{word} is at {host_of('agents_check_http')['host']}"
+
+
+def pages(count: int) -> dict[str, Any]:
+    """Texts of different lengths, the last the longest."""
+    paragraph = "This is a paragraph with some words in it."
+    return {"pages": [f"Page {page}.\n\n" + "\n\n".join([paragraph] * 30 * page) for page in range(1, count + 1)]}

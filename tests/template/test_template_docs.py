@@ -74,5 +74,8 @@ def test_the_page_has_examples_of_everything() -> None:
         "merge",
         "artifact",
         "accept",
+        "budget",
+        "cache",
+        "window",
     )
     assert [key for key in keys if not re.search(rf"\b{key}:", text)] == []

@@ -159,6 +159,10 @@ def test_what_a_failure_leads_to_is_not_alive_after_success():
     assert flow.alive_after_success("a", "both") == {"next"}
 
 
+SKIPPED = "a: {agent: tool, when: inputs.go, routes: [{to: next}]}\n"
+AFTER_ERRORS = "d: {agent: tool}\na: {agent: tool, needs: d, on_error: {to: c}}\n"
+
+
 @pytest.mark.parametrize(
     ("stages", "optional"),
     [
@@ -169,6 +173,9 @@ def test_what_a_failure_leads_to_is_not_alive_after_success():
         ("a: {agent: tool, routes: [{when: inputs.go, to: fail}, {to: next}]}\nb: {agent: tool, needs: a}", set()),
         ("a: {agent: tool, on_error: {to: b}}\nb: {agent: tool}\nc: {agent: tool, needs: a}", {"a", "b", "c"}),
         ("a: {agent: tool, when: inputs.go}\nm: {merge: {from: [a], how: list}}", {"a", "m"}),
+        (f"{SKIPPED}b: {{agent: tool, after: a}}", {"a", "b"}),
+        (f"{SKIPPED}b: {{agent: tool, after: [a, c]}}\nc: {{agent: tool}}", {"a"}),
+        (f"{AFTER_ERRORS}b: {{agent: tool, after: a}}\nc: {{agent: tool}}", {"a", "b", "c"}),
         ("a: {agent: tool, when: inputs.go}\nb: {agent: tool}\nm: {merge: {from: [a, b], how: list}}", {"a"}),
     ],
 )  # fmt: skip

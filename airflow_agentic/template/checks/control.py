@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.template.expressions import bare, is_text
 from airflow_agentic.template.inputs import unfit
+from airflow_agentic.template.output import schema_or_text
 from airflow_agentic.template.texts import nested
 
 if TYPE_CHECKING:
     from airflow_agentic.template.checks import Checking
-    from airflow_agentic.template.checks.schemas import Schema
     from airflow_agentic.template.template import Recovery, Route, Stage
 
 
@@ -58,7 +58,7 @@ def _check_value(checking: Checking, stage: Stage, recovery: Recovery) -> None:
     if not all(is_text(text) for _, text in nested(recovery.value, ())):
         return
     schema = checking.schemas.output(stage)
-    error = unfit(_text_or(schema), recovery.value)
+    error = unfit(schema_or_text(schema), recovery.value)
     if error is not None:
         message = f"the value doesn't fit the output of '{stage.name}': {error}"
         checking.report("AGT224", message, (*recovery.loc, "value"), hint="readers count on the output's keys")
@@ -70,14 +70,10 @@ def _check_stand_in(checking: Checking, stage: Stage, recovery: Recovery) -> Non
     own, other = agents.get(stage.agent or ""), agents.get(recovery.agent or "")
     if own is None or other is None or not checking.sound:
         return
-    expected, given = (_plain(_text_or(schema)) for schema in (own.schema, other.schema))
+    expected, given = (_plain(schema_or_text(schema)) for schema in (own.schema, other.schema))
     if expected and expected != given:
         message = f"'{other.name}' doesn't have the output of '{own.name}', for which it stands in"
         checking.report("AGT460", message, (*recovery.loc, "agent"), hint="declare the same output for both")
-
-
-def _text_or(schema: Schema) -> dict[str, Any]:
-    return {"type": "string"} if schema is None else schema
 
 
 def _plain(schema: Any) -> Any:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_agentic.template import models
-from airflow_agentic.template.output import step
+from airflow_agentic.template.output import schema_or_text, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Schemas:
         output = self.output(stage)
         if stage.for_each is None:
             return output
-        item, output = self.item(stage), _TEXT if output is None else output
+        item, output = self.item(stage), schema_or_text(output)
         error = {"kind": _KIND, "message": _TEXT}
         result = {"index": _WHOLE, "item": item, "ok": {"type": "boolean"}}
         result |= {"output": _or_null(output), "error": _or_null(_object(error))}
@@ -102,7 +102,7 @@ class Schemas:
         for part in parts:
             # A merge may be a part of itself, until that is refused.
             schema = {} if isinstance(part.spec, models.MergeStage) else self.of(part)
-            properties[part.name] = _TEXT if schema is None else schema
+            properties[part.name] = schema_or_text(schema)
         return {"type": "object", "properties": properties, "required": sure}
 
     @cached_property
