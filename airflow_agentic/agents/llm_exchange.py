@@ -235,7 +235,7 @@ class Exchange:
         return Usage(
             input_tokens=sum(usage.input_tokens for usage in counted) if counted else None,
             output_tokens=sum(usage.output_tokens for usage in counted) if counted else None,
-            requests=max(1, len(responses)),
+            requests=len(responses),
         )
 
     def _cost(self) -> float | None:

@@ -50,6 +50,7 @@ def _add_tasks(plan: Plan, dag: DAG) -> None:
     """Make the tasks, each in its group, and the edges between them with their labels."""
     tasks: dict[str, Operator] = {}
     groups = Groups(plan, dag, tasks)
+    opening = next(planned.task_id for planned in plan.tasks if not planned.upstream)
     for planned in plan.tasks:
         TaskGroupContext.push(groups.around(planned.task_id))
         try:
@@ -57,6 +58,8 @@ def _add_tasks(plan: Plan, dag: DAG) -> None:
         finally:
             TaskGroupContext.pop()
         tasks[planned.task_id] = task
+        if planned.task_id == opening:
+            vars(task)["opens"] = plan
         # What `set_upstream` does in the end; its checks cost as much as half a task.
         for task_id in planned.upstream:
             task.upstream_task_ids.add(task_id)

@@ -71,7 +71,7 @@ class AgentOperator(PlannedOperator):
     def work(self, context: Context) -> None:
         """Skip, or ask and push the output."""
         scope = build_scope(context, self.planned)
-        self.check_when(scope)
+        self.check_when(context, scope)
         if self.planned.config.get("fan_out") is None:
             self._answer(context, scope)
         else:

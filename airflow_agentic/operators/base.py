@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_agentic.operators.scope import Scope
-    from airflow_agentic.planning.plan import PlannedTask
+    from airflow_agentic.planning.plan import Plan, PlannedTask
     from airflow_agentic.trace.record import Record, RunKey
 
 #: How a task ends by Airflow's signals, which are no failures.
@@ -47,10 +47,14 @@ class PlannedOperator(BaseOperator):
 
     template_fields = ()
 
+    shallow_copy_attrs = ("planned", "opens")
+
     #: the task
     planned: PlannedTask
     #: of the template, for the records
     digest: str
+    #: the plan of the run that this task, as its first one, records the beginning of
+    opens: Plan | None = None
 
     @classmethod
     def of(cls, planned: PlannedTask, digest: str, **own: Any) -> Self:
@@ -113,6 +117,10 @@ class PlannedOperator(BaseOperator):
         raise failure.with_traceback(None) from None
 
     def _start(self, context: Context) -> None:
+        if self.opens is not None:
+            from airflow_agentic.operators.opening import record_opening
+
+            record_opening(self.opens, context, self.run_key(context))
         self.check_start(context)
         self.work(context)
 
@@ -145,9 +153,9 @@ class PlannedOperator(BaseOperator):
         """
         raise NotImplementedError
 
-    def check_when(self, scope: Scope) -> None:
+    def check_when(self, context: Context, scope: Scope) -> None:
         """
-        Go on if the stage's condition holds, or there is none.
+        Go on if the stage's condition holds, or there is none; that it doesn't hold is recorded.
 
         :raises AirflowSkipException: it doesn't hold.
         """
@@ -159,7 +167,33 @@ class PlannedOperator(BaseOperator):
         with self.locating("when"):
             holds = is_true(condition, scope.values)
         if not holds:
+            self._record_skip(context, condition, scope)
             raise AirflowSkipException(f"The stage's condition is false: {condition}")
+
+    def _record_skip(self, context: Context, condition: str, scope: Scope) -> None:
+        """So that a reader sees why the stage is missing; a stage that runs needs no such reason."""
+        from airflow_agentic.operators.deciding import SKIP, values_of
+        from airflow_agentic.trace.mask import masked
+        from airflow_agentic.trace.record import DecisionRecord
+
+        ti = context["ti"]
+        seen = {"when": condition, "outcome": "run", "held": False, "values": list(values_of(condition, scope.values))}
+        self.write_record(
+            DecisionRecord(
+                run=self.run_key(context),
+                stage=self.planned.stage,
+                task_id=self.task_id,
+                map_index=map_index(ti),
+                try_number=ti.try_number,
+                conditions=(masked(seen),),
+                outcome=SKIP,
+                route=None,
+                shown="skipped",
+                round=self.planned.round if self.planned.rounds else None,
+                max_rounds=None,
+                decided=now(),
+            )
+        )
 
     @contextlib.contextmanager
     def locating(self, key: str) -> Iterator[None]:
@@ -259,12 +293,27 @@ class PlannedOperator(BaseOperator):
 
         until = datetime.now(tz=UTC) + timedelta(seconds=later.wait)
         when = until.isoformat(timespec="seconds")
+        told = {"reason": masked(str(later)), "kind": later.error.kind, "attempt": later.attempt, "until": when}
         try:
-            push_waiting(
-                context["ti"], reason=masked(str(later)), kind=later.error.kind, attempt=later.attempt, until=when
-            )
+            push_waiting(context["ti"], **told)
+            self._record_wait(context["ti"], context, told)
         except Exception:  # the wait itself matters more
             self.log.warning("The reason of the wait could not be shown.", exc_info=True)
+
+    def _record_wait(self, ti: Any, context: Context, told: dict[str, Any]) -> None:
+        from airflow_agentic.trace.record import WaitRecord
+
+        self.write_record(
+            WaitRecord(
+                run=self.run_key(context),
+                stage=self.planned.stage,
+                task_id=self.task_id,
+                map_index=map_index(ti),
+                try_number=ti.try_number,
+                at=now(),
+                **told,
+            )
+        )
 
     def record_failure(self, context: Context, error: Exception, *, recovered: bool = False) -> None:
         """So that the run's last task can say why; the error itself matters more than its record."""

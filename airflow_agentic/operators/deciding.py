@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KILLED = {"kind": "killed", "message": "The task was stopped, or its worker was lost."}
 #: What a stage without routes of its own chooses when it succeeded.
 NEXT = "next"
+#: What a stage comes to whose own condition doesn't hold.
+SKIP = "skip"
 
 
 class UnhandledError(StageError):
@@ -70,7 +72,7 @@ class Conditions:
             return Choice(outcome=NEXT, route=None, shown=NEXT)
         for index, route in enumerate(self.routes):
             when = route["when"]
-            entry = {"when": when, "outcome": route["outcome"], "held": None, "values": list(_values(when, values))}
+            entry = {"when": when, "outcome": route["outcome"], "held": None, "values": list(values_of(when, values))}
             self.tried.append(entry)
             entry["held"] = when is None or is_true(when, values)
             if entry["held"]:
@@ -104,8 +106,12 @@ def _goes_back(route: Mapping[str, Any]) -> bool:
     return route["back_to"] is not None and bool(route["with"])
 
 
-def _values(condition: str | None, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a condition reads, each path once."""
+def values_of(condition: str | None, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """
+    What a condition reads, each path once: ``path`` and, unless it is undefined, ``value``.
+
+    :param condition: null reads nothing.
+    """
     from airflow_agentic.template.expressions import bare, parse
     from airflow_agentic.template.references import analyse
 

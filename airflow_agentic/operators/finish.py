@@ -42,7 +42,7 @@ class FinishOperator(PlannedOperator):
 
     ui_color = "#e8e8e8"
 
-    shallow_copy_attrs = ("planned", "tasks")
+    shallow_copy_attrs = (*PlannedOperator.shallow_copy_attrs, "tasks")
 
     #: all tasks of the plan
     tasks: tuple[PlannedTask, ...]

@@ -109,7 +109,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         from airflow.sdk.exceptions import TaskAwaitingInput
 
         scope = self._scope(context)
-        self.check_when(scope)
+        self.check_when(context, scope)
         try:
             question = self._question(scope)
             self._show(question, context["ti"])

@@ -38,7 +38,7 @@ class ItemsOperator(PlannedOperator):
     def work(self, context: Context) -> None:
         """Skip, or deal."""
         scope = build_scope(context, self.planned)
-        self.check_when(scope)
+        self.check_when(context, scope)
         own = self.planned.config
         with self.locating("for_each"):
             values = listed(self.planned.stage, own, scope.values)

@@ -41,7 +41,7 @@ class MergeOperator(PlannedOperator):
         started, clock, ti = now(), time.monotonic(), context["ti"]
         parts = self._parts(Peers(ti, self.planned))
         scope = self._scope(context, parts)
-        self.check_when(scope)
+        self.check_when(context, scope)
         used = tuple(name for name in parts if name in scope.tasks)
         missing = {name: part.state for name, part in parts.items() if name not in used}
         how: dict[str, Any] = {}

@@ -66,6 +66,7 @@ def _with_result(record: AttemptRecord, result: AgentResult) -> AttemptRecord:
         model=result.model,
         tokens={"input": result.usage.input_tokens, "output": result.usage.output_tokens},
         cost_usd=result.cost_usd,
+        requests=result.usage.requests,
         tool_calls=tuple(masked([dict(call) for call in result.tool_calls])),
         cached=None if result.cached is None else dict(result.cached),
     )

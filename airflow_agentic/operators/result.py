@@ -37,7 +37,7 @@ class ResultOperator(PlannedOperator):
     """A task that ends an inner pipeline, and makes its output."""
 
     ui_color = "#e8e8e8"
-    shallow_copy_attrs = ("planned", "tasks")
+    shallow_copy_attrs = (*PlannedOperator.shallow_copy_attrs, "tasks")
 
     #: all tasks of the plan
     tasks: tuple[PlannedTask, ...]

@@ -49,7 +49,7 @@ class RouteOperator(PlannedOperator, BranchPythonOperator):
 
     template_fields = ()
     ui_color = "#f9e9b8"
-    shallow_copy_attrs = ("planned", "tasks")
+    shallow_copy_attrs = (*PlannedOperator.shallow_copy_attrs, "tasks")
 
     #: all tasks of the plan
     tasks: tuple[PlannedTask, ...]

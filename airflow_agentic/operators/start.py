@@ -42,7 +42,7 @@ class StartOperator(PlannedOperator):
         self._wait_for_turn(context)
         scope = build_scope(context, self.planned)
         values = {**scope.values, **entry_of(context["ti"], self.planned)}
-        self.check_when(scope)
+        self.check_when(context, scope)
         given = self.rendered(self.planned.config["input"], "input", values)
         inputs = checked_inputs(self.planned.stage, self.planned.config["inputs"], given)
         push_provenance(context["ti"], self.planned)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: Changed whenever a plan written by this version could be misread by another one.
-PLAN_FORMAT = 2
+PLAN_FORMAT = 3
 
 TaskKind = Literal[
     "agent",
@@ -177,6 +177,7 @@ class Plan:
         ``output_schema`` (null: text).
     :param tasks: in an order in which every task follows its upstream tasks; the last one is ``run__finish``.
     :param groups: outer ones before inner ones.
+    :param picture: of the template, as :func:`airflow_agentic.render.picture.to_data` gives it; it shapes no run.
     """
 
     name: str
@@ -188,6 +189,7 @@ class Plan:
     agents: dict[str, dict[str, Any]]
     tasks: tuple[PlannedTask, ...]
     groups: tuple[Group, ...] = ()
+    picture: dict[str, Any] | None = None
 
     def task(self, task_id: str) -> PlannedTask:
         """

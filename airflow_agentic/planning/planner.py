@@ -13,6 +13,7 @@ from airflow_agentic.planning.judging import ends_of
 from airflow_agentic.planning.plan import Plan, canonical_json
 from airflow_agentic.planning.sheet import Sheet
 from airflow_agentic.planning.unroll import FINISH, AgentBook, Scope
+from airflow_agentic.render import picture
 from airflow_agentic.template.credentials import without_credentials
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ def make_plan(template: Template) -> Plan:
         agents=agents.entries,
         tasks=tuple(sheet.tasks),
         groups=tuple(sheet.groups),
+        picture=picture.to_data(picture.picture_of(template)),
     )
     return replace(plan, digest=_digest(plan))
 
 
 def _digest(plan: Plan) -> str:
     """Over all that shapes a run; comments and the file's name don't."""
-    data = {key: value for key, value in plan.to_data().items() if key not in ("digest", "source", "file")}
+    data = {key: value for key, value in plan.to_data().items() if key not in ("digest", "source", "file", "picture")}
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()
 
 

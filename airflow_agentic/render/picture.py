@@ -10,8 +10,9 @@ lines lead from the one to the other anyway. Routes and errors are always drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow_agentic.render.notes import agent_type, notes_of, one_line
 from airflow_agentic.template import models
@@ -71,12 +72,15 @@ class Edge:
     :param kind: ``required`` and ``waiting``: as the stage's dependencies; ``route``: taken where its label holds;
         ``error``: taken when the source failed; ``back``: from a loop's last stage to its first.
     :param label: texts, a paragraph each.
+    :param outcome: what the source's decision is called (``DecisionTrace.outcome``) when this line is taken; null of a
+        line that no decision is about.
     """
 
     source: str
     target: str
     kind: EdgeKind
     label: tuple[str, ...] = ()
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,35 @@ class Picture:
     def units(self) -> tuple[Node | Frame, ...]:
         """All frames, and then all nodes."""
         return (*self.frames, *self.nodes)
+
+
+Part = TypeVar("Part", Node, Frame, Edge)
+
+
+def to_data(picture: Picture) -> dict[str, Any]:
+    """The picture as JSON has it."""
+    data: dict[str, Any] = json.loads(json.dumps(asdict(picture)))
+    return data
+
+
+def from_data(data: dict[str, Any]) -> Picture:
+    """
+    Undo :func:`to_data`; keys that a later version may have added are left out.
+
+    :raises KeyError, TypeError: it is no picture.
+    """
+    return Picture(
+        title=data["title"],
+        description=data["description"],
+        nodes=tuple(_read(Node, node, "notes") for node in data["nodes"]),
+        frames=tuple(_read(Frame, frame, "notes") for frame in data["frames"]),
+        edges=tuple(_read(Edge, edge, "label") for edge in data["edges"]),
+    )
+
+
+def _read(cls: type[Part], data: dict[str, Any], texts: str) -> Part:
+    known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
+    return cls(**{**known, texts: tuple(data[texts])})
 
 
 def picture_of(template: Template) -> Picture:
@@ -189,33 +222,36 @@ class _Scope:
             if route.back_to is None:
                 self._add_ways(stage, route.to, condition)
                 continue
-            bound = f"at most {_rounds(route)}"
-            self._add("back", stage.name, route.back_to, (*condition, bound))
+            label = (*condition, f"at most {_rounds(route)}")
+            self._add("back", stage.name, route.back_to, label, f"again_{route.back_to}")
             self._add_ways(stage, route.to, (f"after {_rounds(route)}",))
         for recovery in stage.recoveries:
             if recovery.to is not None:
                 kinds = ", ".join(recovery.kinds)
-                self._add("error", stage.name, recovery.to, (f"on error: {kinds}" if kinds else "on error",))
+                label = (f"on error: {kinds}" if kinds else "on error",)
+                self._add("error", stage.name, recovery.to, label, f"error_to_{recovery.to}")
 
     def _add_ways(self, stage: Stage, to: Sequence[str], label: tuple[str, ...]) -> None:
         flow = self.template.flow
-        targets = flow.outcome_of(stage, to).targets
+        outcome = flow.outcome_of(stage, to)
+        targets = outcome.targets
         for target in targets:
             # What `next` stands for may come after other targets.
             if target in to or not any(target in flow.descendants(other) for other in targets):
-                self._add("route", stage.name, target, label)
+                self._add("route", stage.name, target, label, outcome.name)
         for terminal in _TERMINALS:
             if terminal in to:
                 self._add_terminal(stage, terminal)
-                self._add("route", stage.name, f"{stage.name}/{terminal}", label)
+                self._add("route", stage.name, f"{stage.name}/{terminal}", label, outcome.name)
 
     def _add_terminal(self, stage: Stage, kind: Literal["end", "fail"]) -> None:
         name = f"{self.prefix}{stage.name}/{kind}"
         if all(node.id != name for node in self.nodes):
             self.nodes.append(Node(id=name, kind=kind, title=kind, frame=self.frame))
 
-    def _add(self, kind: EdgeKind, source: str, target: str, label: tuple[str, ...] = ()) -> None:
-        edge = Edge(source=self.prefix + source, target=self.prefix + target, kind=kind, label=label)
+    def _add(self, kind: EdgeKind, source: str, target: str, label: tuple[str, ...], outcome: str) -> None:
+        ends = (self.prefix + source, self.prefix + target)
+        edge = Edge(source=ends[0], target=ends[1], kind=kind, label=label, outcome=outcome)
         if edge not in self.edges:
             self.edges.append(edge)
 

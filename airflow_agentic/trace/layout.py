@@ -17,20 +17,22 @@ from airflow_agentic.trace.record import (
     AnswerRecord,
     ArtifactRecord,
     AttemptRecord,
+    BeginRecord,
     DecisionRecord,
     FailureRecord,
     MergeRecord,
+    WaitRecord,
 )
 
 if TYPE_CHECKING:
-    from airflow_agentic.trace.record import Record
+    from airflow_agentic.trace.record import Record, RunKey
 
 #: Most file systems take 255 bytes; a name carries numbers and a suffix as well.
 LONGEST_SEGMENT = 180
 #: Between the beginning of a name and its digest. Quoting never yields it, so nothing else is mistaken for a cut name.
 _CUT = "%~"
 
-FOLDERS = ("attempts", "merges", "decisions", "answers", "artifacts", "failures")
+FOLDERS = ("begin", "attempts", "merges", "decisions", "answers", "artifacts", "failures", "waits")
 
 
 def segment(name: str) -> str:
@@ -59,6 +61,8 @@ def record_path(record: Record) -> str:
     folder = run_folder(record.run.dag_id, record.run.run_id)
     task = segment(record.task_id)
     match record:
+        case BeginRecord():
+            return begin_path(record.run)
         case AttemptRecord():
             of_item = f".{record.item['index']}" if record.item else ""
             name = f"attempts/{task}.{record.map_index}.{record.try_number}.{record.attempt}{of_item}"
@@ -70,9 +74,31 @@ def record_path(record: Record) -> str:
             name = f"answers/{task}.{record.map_index}.{record.try_number}"
         case FailureRecord():
             name = f"failures/{task}.{record.map_index}.{record.try_number}"
+        case WaitRecord():
+            name = f"waits/{task}.{record.map_index}.{record.try_number}"
         case ArtifactRecord():
             name = f"artifacts/{task}.{record.try_number}"
     return f"{folder}/{name}.json"
+
+
+def begin_path(run: RunKey) -> str:
+    """How a run began that was made from this template."""
+    return f"{run_folder(run.dag_id, run.run_id)}/begin/{segment(run.template_digest)}.json"
+
+
+def template_path(run: RunKey) -> str:
+    """The template's text."""
+    return f"{run_folder(run.dag_id, run.run_id)}/template/{run.template_digest}.yaml"
+
+
+def folder_of(path: str) -> str:
+    """The folder inside of a run's that a file is in; empty for one directly in it."""
+    return "/".join(path.split("/")[2:-1])
+
+
+def stem_of(path: str) -> str:
+    """A file's name without its suffix, harmless in a URL; unique in its folder."""
+    return path.rpartition("/")[2].removesuffix(".json").replace("%", "~")
 
 
 def task_prefix(folder: str, task_id: str, map_index: int) -> str:

@@ -82,16 +82,23 @@ def manifest_from_data(data: dict[str, Any]) -> Manifest:
 
 
 def inventory(store: TraceStore, run: RunKey) -> tuple[dict[str, Any], ...]:
-    """Every file that the run has left so far, with its digest; large values are named by theirs already."""
+    """
+    Every file that the run has left so far, with its digest; large values are named by theirs already.
+
+    :raises TraceError: one of them can't be read.
+    """
     folder = layout.run_folder(run.dag_id, run.run_id)
+    files = store.files(run.dag_id, run.run_id)
+    whole = [path for path in files if layout.folder_of(path) in (*layout.FOLDERS, "template")]
     entries = []
-    for name in (*layout.FOLDERS, "template"):
-        for path in store.names(f"{folder}/{name}"):
-            data = store.read_bytes(path)
-            entries.append(_entry(path.removeprefix(f"{folder}/"), digest_of(data), len(data)))
-    for path, size in store.sizes(f"{folder}/values").items():
-        digest = path.rpartition("/")[2].removesuffix(".json")
-        entries.append(_entry(path.removeprefix(f"{folder}/"), digest, size))
+    for path, data in store.read_many(whole).items():
+        if isinstance(data, TraceError):
+            raise data
+        entries.append(_entry(path.removeprefix(f"{folder}/"), digest_of(data), len(data)))
+    for path, size in files.items():
+        if layout.folder_of(path) == "values":
+            digest = path.rpartition("/")[2].removesuffix(".json")
+            entries.append(_entry(path.removeprefix(f"{folder}/"), digest, size))
     return tuple(sorted(entries, key=lambda entry: str(entry["path"])))
 
 

@@ -1,16 +1,18 @@
 """
-What a run leaves behind: one JSON record per attempt, merge, decision, answer, artifact and failure, and a manifest
-that seals them.
+What a run leaves behind: one JSON record of how it began, one per attempt, merge, decision, answer, artifact, failure
+and wait, and a manifest that seals them.
 
 A record is written once, by one writer, and never changed: no locks, nothing lost to a retry (Airflow clears a
 task's XComs when it runs again), and readable without Airflow. The layout under the trace store's URL::
 
+    <dag_id>/<run_id>/begin/<digest of the template>.json
     <dag_id>/<run_id>/attempts/<task_id>.<map_index>.<try_number>.<attempt>[.<index of the item>].json
     <dag_id>/<run_id>/merges/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/decisions/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/answers/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/artifacts/<task_id>.<try_number>.json
     <dag_id>/<run_id>/failures/<task_id>.<map_index>.<try_number>.json
+    <dag_id>/<run_id>/waits/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/values/<sha256>.json
     <dag_id>/<run_id>/template/<digest>.yaml
     <dag_id>/<run_id>/manifest.<try_number>.json
@@ -36,6 +38,34 @@ class RunKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BeginRecord:
+    """
+    How a run began, and what was going to happen in it.
+
+    It is written by the first task of the plan that waits for none, before its own work; so there is one of each
+    template that the run was made from: a run that was cleared may go on with a newer one.
+
+    :param at: ISO 8601 in UTC.
+    :param inputs: of the run, defaults filled in, without secrets.
+    :param triggered: ``type`` (Airflow's: ``manual``, ``scheduled``, ``backfill``, ``asset_triggered``, …), ``by`` (the
+        user's name, where Airflow tells it), ``logical_date``, ``run_after``, ``interval_start``, ``interval_end``.
+    :param budget: ``calls``, ``tokens``, ``cost_usd``, those that are bounded; null for none.
+    :param outline: every planned task in the plan's order, see :mod:`airflow_agentic.trace.outline`.
+    :param picture: of the template, as :func:`airflow_agentic.render.picture.to_data` gives it.
+    """
+
+    run: RunKey
+    task_id: str
+    try_number: int
+    at: str
+    inputs: dict[str, Any]
+    triggered: dict[str, Any]
+    budget: dict[str, Any] | None
+    outline: tuple[dict[str, Any], ...]
+    picture: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttemptRecord:
     """
     One attempt of one agent (of one item).
@@ -57,6 +87,7 @@ class AttemptRecord:
     :param waited: seconds that it waited for a connection's limits, and for what other calls had reserved of the run's
         budget, before its requests; not part of ``seconds``.
     :param tool_calls: in order; ``replayed`` in those whose result was kept from before the process died.
+    :param requests: to the agent, tool turns included; null where it isn't known.
     :param replayed: calls of a model that weren't made again, because their answers had been kept. What they cost is
         in this record, too, unless an attempt before it has told.
     :param cached: null, or where the answer is from although nobody was asked: the ``run`` (``dag_id``, ``run_id``)
@@ -89,6 +120,7 @@ class AttemptRecord:
     next_wait: float | None = None
     waited: float = 0.0
     tool_calls: tuple[dict[str, Any], ...] = ()
+    requests: int | None = None
     replayed: int = 0
     cached: dict[str, Any] | None = None
     cache_key: str | None = None
@@ -160,12 +192,12 @@ class MergeRecord:
 @dataclass(frozen=True, kw_only=True)
 class DecisionRecord:
     """
-    One decision about where the run goes next.
+    One decision about where the run goes next, or that a stage is left out because its own condition doesn't hold.
 
     :param conditions: of the routes in order, each with ``when`` (its text; null: always), ``outcome``, ``held``
         (null: an earlier one held, so it wasn't tried) and ``values`` (of every path it read: ``path`` and, unless it
         was undefined, ``value``).
-    :param outcome: what was chosen; null when the deciding failed.
+    :param outcome: what was chosen; ``skip`` of a stage that is left out; null when the deciding failed.
     :param route: its index in the template's list, from 0; null for a failure that was routed.
     :param shown: the choice in words.
     :param round, max_rounds: of the innermost loop; null outside of loops.
@@ -249,16 +281,49 @@ class FailureRecord:
     recovered: bool = False
 
 
-Record = AttemptRecord | MergeRecord | DecisionRecord | AnswerRecord | ArtifactRecord | FailureRecord
+@dataclass(frozen=True, kw_only=True)
+class WaitRecord:
+    """
+    A try that ended because the next attempt has to wait longer than a worker's slot should be held.
+
+    :param attempt: that failed, from 1; 0: a limit was reached, and none was made.
+    :param kind: the language's word for why.
+    :param until: when Airflow may make the next try: ISO 8601 in UTC.
+    """
+
+    run: RunKey
+    stage: str
+    task_id: str
+    map_index: int
+    try_number: int
+    at: str
+    attempt: int
+    kind: str
+    reason: str
+    until: str
+
+
+Record = (
+    BeginRecord
+    | AttemptRecord
+    | MergeRecord
+    | DecisionRecord
+    | AnswerRecord
+    | ArtifactRecord
+    | FailureRecord
+    | WaitRecord
+)
 
 #: what a record says it is → its class
 KINDS: dict[str, type[Record]] = {
+    "begin": BeginRecord,
     "attempt": AttemptRecord,
     "merge": MergeRecord,
     "decision": DecisionRecord,
     "answer": AnswerRecord,
     "artifact": ArtifactRecord,
     "failure": FailureRecord,
+    "wait": WaitRecord,
 }
 
 
@@ -278,7 +343,7 @@ def from_data(data: dict[str, Any]) -> Record:
     if data.get("format") != RECORD_FORMAT or cls is None:
         raise ValueError(f"not a record of format {RECORD_FORMAT}")
     known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
-    for key in ("tool_calls", "used", "missing", "options", "assignees", "conditions"):
+    for key in ("tool_calls", "used", "missing", "options", "assignees", "conditions", "outline"):
         if key in known:
             known[key] = tuple(known[key])
     if "passages" in known:

@@ -17,12 +17,15 @@ from airflow_agentic.trace.record import from_data, to_data
 from airflow_agentic.trace.values import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from airflow_agentic.trace.record import Record, RunKey
+    from airflow_agentic.trace.record import BeginRecord, Record, RunKey
 
 #: The keys of records that hold what users and agents wrote, so that may be large.
-PAYLOAD = ("input", "output", "item", "error", "tool_calls", "conditions", "feedback", "failure", "items")
+PAYLOAD = (
+    *("input", "output", "item", "error", "tool_calls", "conditions", "feedback", "failure", "items"),
+    *("inputs", "outline", "picture"),
+)
 
 
 class TraceStore:
@@ -52,6 +55,22 @@ class TraceStore:
         self._create(path, _to_json(self._pack(to_data(record), folder)))
         return path
 
+    def has_begun(self, run: RunKey) -> bool:
+        """Whether it is recorded how the run began, with this template."""
+        return bool(self._filesystem.exists(self._full(layout.begin_path(run))))
+
+    def begin(self, record: BeginRecord) -> None:
+        """
+        Store how a run began, unless it is there: the try that wrote it may have died before it was done.
+
+        :raises TraceError: it can't be written.
+        """
+        try:
+            self.write(record)
+        except TraceError:
+            if not self.has_begun(record.run):
+                raise
+
     def read(self, path: str) -> Record:
         """
         A record, with its large values.
@@ -74,8 +93,8 @@ class TraceStore:
 
         :raises TraceError: one of them is unreadable.
         """
-        folder = layout.run_folder(dag_id, run_id)
-        return {path: self.peek(path) for name in layout.FOLDERS for path in self.names(f"{folder}/{name}")}
+        paths = [path for path in self.files(dag_id, run_id) if layout.folder_of(path) in layout.FOLDERS]
+        return {path: self._parsed(path, data) for path, data in self.read_many(paths).items()}
 
     def of_task(self, run: RunKey, task_id: str, map_index: int) -> list[Record]:
         """
@@ -94,7 +113,7 @@ class TraceStore:
 
     def write_template(self, run: RunKey, source: str) -> None:
         """Store the template that a run was made from, once."""
-        path = f"{layout.run_folder(run.dag_id, run.run_id)}/template/{run.template_digest}.yaml"
+        path = layout.template_path(run)
         if not self._filesystem.exists(self._full(path)):
             self._write(storage.overwrite, path, source.encode("utf-8", "surrogatepass"))
 
@@ -134,9 +153,42 @@ class TraceStore:
         """The names of the folders in a folder, sorted; none when there is no such folder."""
         return self._entries(folder, "directory")
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """The bytes of each file of a folder by its path, sorted."""
-        return {path: int(self._filesystem.size(self._full(path))) for path in self.names(folder)}
+    def files(self, dag_id: str, run_id: str) -> dict[str, int]:
+        """
+        All files of a run, in one listing: the bytes of each by its path, sorted; none of a run that left nothing.
+
+        :raises TraceError: the store can't be listed.
+        """
+        root = self._full(layout.run_folder(dag_id, run_id))
+        try:
+            self._filesystem.invalidate_cache()
+            found = self._filesystem.find(root, detail=True)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise TraceError(f"The trace in {self.url} can't be listed: {error}") from None
+        below = len(self._root) + 1
+        sizes = {name[below:]: int(entry["size"] or 0) for name, entry in found.items()}
+        return {path: sizes[path] for path in sorted(sizes) if not path.rpartition("/")[2].startswith(".")}
+
+    def read_many(self, paths: Iterable[str]) -> dict[str, bytes | TraceError]:
+        """
+        The contents of many small files, read at the same time where the file system can do that.
+
+        :returns: for one that can't be read, why.
+        """
+        wanted = list(dict.fromkeys(paths))
+        if not wanted:
+            return {}
+        full = [self._full(path) for path in wanted]
+        # not `cat`: that would look for patterns in the names
+        read = self._filesystem.cat_ranges(full, [None] * len(full), [None] * len(full), on_error="return")
+        return {path: self._content(path, data) for path, data in zip(wanted, read, strict=True)}
+
+    def _content(self, path: str, data: bytes | Exception) -> bytes | TraceError:
+        if isinstance(data, FileNotFoundError):
+            return TraceError(f"There is no {path} in {self.url}.")
+        return TraceError(f"{path} in {self.url} can't be read: {data}") if isinstance(data, Exception) else data
 
     def read_bytes(self, path: str) -> bytes:
         """
@@ -172,8 +224,18 @@ class TraceStore:
         return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == kind)
 
     def _record(self, path: str, complete: Callable[[dict[str, Any]], dict[str, Any]]) -> Record:
+        return self._parsed(path, self.read_bytes(path), complete)
+
+    def _parsed(
+        self,
+        path: str,
+        data: bytes | TraceError,
+        complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data,
+    ) -> Record:
+        if isinstance(data, TraceError):
+            raise data
         try:
-            return from_data(complete(json.loads(self.read_bytes(path).decode("utf-8", "surrogatepass"))))
+            return from_data(complete(json.loads(data.decode("utf-8", "surrogatepass"))))
         except (ValueError, TypeError, AttributeError) as error:
             raise TraceError(f"The record {path} in {self.url} can't be read: {error}") from None
 
