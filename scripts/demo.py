@@ -29,14 +29,15 @@ from airflow_agentic.local.server import CORE, USER, LocalAirflow
 from airflow_agentic.local.settings import bundle_list
 from airflow_agentic.planning.planner import make_plan
 from airflow_agentic.template.parse import load_template
-from airflow_agentic.trace.assemble import assemble
+from airflow_agentic.trace.airflow_rest import facts_from_rest
+from airflow_agentic.trace.assemble import assembled
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_agentic.planning.plan import Plan
-    from airflow_agentic.trace.assemble import RunTrace
+    from airflow_agentic.trace.document import Trace
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = PROJECT / "templates" / "verified_brief.yaml"
@@ -97,7 +98,8 @@ def _demo(console: Console, folder: Path, *, once: bool) -> int:
     )
     try:
         run_id = _run(console, airflow, plan)
-        trace = assemble(plan.name, run_id, TraceStore(str(folder / "trace")))
+        facts = facts_from_rest(airflow.rest, plan.name, run_id)
+        trace = assembled(plan.name, run_id, facts, TraceStore(str(folder / "trace")))
         _show(console, trace)
         if not once:
             _wait(console, airflow, trace)
@@ -144,10 +146,10 @@ def _address(airflow: LocalAirflow, url: str) -> Text:
     )
 
 
-def _show(console: Console, trace: RunTrace) -> None:
+def _show(console: Console, trace: Trace) -> None:
     """The brief, then the stages."""
     for artifact in trace.artifacts:
-        text = Path(local_path(artifact["uri"])).read_text(encoding="utf-8")
+        text = Path(local_path(artifact.uri)).read_text(encoding="utf-8")
         console.rule()
         console.print(Markdown(text) if console.is_terminal else Text(text), soft_wrap=not console.is_terminal)
     console.rule()
@@ -155,7 +157,7 @@ def _show(console: Console, trace: RunTrace) -> None:
     print_artifacts(console, trace)
 
 
-def _wait(console: Console, airflow: LocalAirflow, trace: RunTrace) -> None:
+def _wait(console: Console, airflow: LocalAirflow, trace: Trace) -> None:
     """Leave Airflow running until Ctrl-C."""
     run = f"{airflow.url}/dags/{quote(trace.dag_id)}/runs/{quote(trace.run_id)}"
     console.print()

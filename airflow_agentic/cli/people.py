@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.cli.questions import Question, ask, is_interactive, otherwise
-from airflow_agentic.trace.stages import name_of
+from airflow_agentic.trace.stage_names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from airflow_agentic.trace.stages import name_of
+from airflow_agentic.trace.stage_names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -19,8 +19,7 @@ from airflow_agentic.trace import layout
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from airflow_agentic.trace.assemble import RunTrace
-    from airflow_agentic.trace.stages import StageTrace
+    from airflow_agentic.trace.document import StageSummary, Trace
 
 _STYLES = {"success": "green", "skipped": "dim"}
 #: What agents wrote must not steer a terminal.
@@ -28,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _OUTPUT_LINES = 30
 
 
-def print_report(console: Console, trace: RunTrace) -> None:
+def print_report(console: Console, trace: Trace) -> None:
     """Print everything that is known of a run."""
     print_stages(console, trace)
     if trace.output:
@@ -39,12 +38,12 @@ def print_report(console: Console, trace: RunTrace) -> None:
     _line(console, f"Records: {_near_path(_records(trace))}", "dim")
 
 
-def _records(trace: RunTrace) -> str:
+def _records(trace: Trace) -> str:
     """Where the run's records are: inputs, outputs, errors with their tracebacks, provenance."""
     return f"{config.get('trace_url').rstrip('/')}/{layout.run_folder(trace.dag_id, trace.run_id)}"
 
 
-def print_stages(console: Console, trace: RunTrace) -> None:
+def print_stages(console: Console, trace: Trace) -> None:
     """Print how the run and each of its stages went."""
     console.print(_headline(trace), soft_wrap=True)
     console.print(stage_table(trace))
@@ -57,13 +56,13 @@ def print_stages(console: Console, trace: RunTrace) -> None:
         _line(console, trace.error, "red")
 
 
-def print_artifacts(console: Console, trace: RunTrace) -> None:
+def print_artifacts(console: Console, trace: Trace) -> None:
     """Print where the run's artifacts are."""
     for artifact in trace.artifacts:
-        _line(console, f"Artifact: {_near_path(artifact['uri'])}", "bold")
+        _line(console, f"Artifact: {_near_path(artifact.uri)}", "bold")
 
 
-def stage_table(trace: RunTrace) -> Table:
+def stage_table(trace: Trace) -> Table:
     """One row per stage. What no stage has (tokens, cost) has no column."""
     columns = [column for column in _COLUMNS if column[2] or any(column[1](stage) for stage in trace.stages)]
     table = Table(box=None, pad_edge=False)
@@ -74,17 +73,20 @@ def stage_table(trace: RunTrace) -> Table:
     return table
 
 
-def decision_lines(trace: RunTrace) -> list[str]:
+def decision_lines(trace: Trace) -> list[str]:
     """
     What was decided in which round, but to go on as if nothing were decided.
 
     What the pipelines of several items decided in one round is one line.
     """
+    last = {(decision.task_id, decision.map_index): decision for decision in trace.decisions}
     made: dict[Any, Counter[str]] = {}
     for number, decision in enumerate(trace.decisions):
-        bound = f", round {decision['round']} of {decision['max_rounds']}" if decision["round"] else ""
-        alone = number if decision["map_index"] < 0 else None
-        made.setdefault((f"{decision['stage']}{bound}", alone), Counter())[decision["shown"]] += 1
+        if decision not in last.values():
+            continue
+        bound = f", round {decision.round} of {decision.max_rounds}" if decision.max_rounds else ""
+        alone = number if decision.map_index < 0 else None
+        made.setdefault((f"{decision.stage}{bound}", alone), Counter())[str(decision.shown)] += 1
     lines = []
     for (who, alone), found in made.items():
         what = [shown if alone is not None else f"{shown} (items: {count})" for shown, count in found.items()]
@@ -112,7 +114,7 @@ def _near_path(uri: str) -> str:
     return os.path.relpath(path) if path.startswith(str(Path.cwd()) + os.sep) else path
 
 
-def _headline(trace: RunTrace) -> Text:
+def _headline(trace: Trace) -> Text:
     took = f" in {trace.seconds:.1f} s" if trace.seconds is not None else ""
     style = _STYLES.get(trace.state, "red" if trace.state == "failed" else "yellow")
     return Text.assemble(
@@ -120,19 +122,22 @@ def _headline(trace: RunTrace) -> Text:
     )
 
 
-def _style(stage: StageTrace) -> str:
+def _style(stage: StageSummary) -> str:
     return _STYLES.get(stage.state, "red")
 
 
-def _tokens(stage: StageTrace) -> str:
-    return f"{stage.tokens['input']} / {stage.tokens['output']}" if stage.tokens else ""
+def _tokens(stage: StageSummary) -> str:
+    told, used = (stage.usage.input_tokens, stage.usage.output_tokens), stage.usage
+    return f"{used.input_tokens or 0} / {used.output_tokens or 0}" if told != (None, None) else ""
 
 
-def _cost(stage: StageTrace) -> str:
-    return f"{stage.cost_usd:.4f}" if stage.cost_usd is not None else ""
+def _cost(stage: StageSummary) -> str:
+    """With a sign where it is only a part of it."""
+    cost = stage.usage.cost_usd
+    return "" if cost is None else f"{'≥ ' if stage.usage.partly_known else ''}{cost:.4f}"
 
 
-def _items(stage: StageTrace) -> str:
+def _items(stage: StageSummary) -> str:
     """How many there were; of some that failed, how many didn't."""
     if stage.items is None:
         return ""
@@ -140,12 +145,12 @@ def _items(stage: StageTrace) -> str:
     return f"{total - failed} of {total}" if failed else str(total)
 
 
-def _seconds(stage: StageTrace) -> str:
+def _seconds(stage: StageSummary) -> str:
     """Of work: people are waited for."""
-    return f"{stage.seconds:.2f}" if stage.attempts and stage.kind != "human" else ""
+    return f"{stage.seconds:.2f}" if stage.tries and stage.kind not in ("human", "artifact") else ""
 
 
-def _waited(stage: StageTrace) -> str:
+def _waited(stage: StageSummary) -> str:
     return f"{stage.waited:.1f}" if stage.waited else ""
 
 
@@ -155,7 +160,7 @@ _COLUMNS: tuple[tuple[str, Any, bool, Any], ...] = (
     ("Agent", lambda stage: stage.agent or f"({stage.kind})", True, "left"),
     ("State", lambda stage: stage.state.replace("_", " "), True, "left"),
     ("Items", _items, False, "right"),
-    ("Attempts", lambda stage: str(stage.attempts), True, "right"),
+    ("Attempts", lambda stage: str(stage.tries), True, "right"),
     ("Seconds", _seconds, True, "right"),
     ("Waited", _waited, False, "right"),
     ("Model", lambda stage: stage.model or "", False, "left"),

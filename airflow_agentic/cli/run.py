@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_agentic.cli.answers import Answers
     from airflow_agentic.cli.progress import Progress
     from airflow_agentic.planning.plan import Plan
-    from airflow_agentic.trace.assemble import RunTrace
+    from airflow_agentic.trace.document import Trace
 
     Send = Callable[[Mapping[str, Any]], None]
 
@@ -198,19 +197,19 @@ def _follow(
     return None
 
 
-def _trace(plan: Plan, end: Mapping[str, Any], log: Path) -> RunTrace:
-    from airflow_agentic.trace.assemble import assemble
+def _trace(plan: Plan, end: Mapping[str, Any], log: Path) -> Trace:
+    from airflow_agentic.trace.airflow import facts_from_data
+    from airflow_agentic.trace.assemble import assembled
     from airflow_agentic.trace.store import TraceStore
 
     try:
-        trace = assemble(plan.name, end["run_id"], TraceStore(end["trace_url"]))
+        return assembled(plan.name, end["run_id"], facts_from_data(end["facts"]), TraceStore(end["trace_url"]))
     except TraceError as error:
         message = f"The run ended ({end['state']}), but left no records: {error}\nAirflow's log of the run: {log}"
         raise RunFailedError(message) from None
-    return replace(trace, state=end["state"])
 
 
-def _print_text(trace: RunTrace) -> None:
+def _print_text(trace: Trace) -> None:
     from rich.console import Console
 
     from airflow_agentic.cli.report import print_report
@@ -218,20 +217,26 @@ def _print_text(trace: RunTrace) -> None:
     print_report(Console(highlight=False), trace)
 
 
-def _print_json(trace: RunTrace) -> None:
+def _print_json(trace: Trace) -> None:
     from airflow_agentic.cli.report import local_path
+    from airflow_agentic.trace.document import to_data
 
-    artifacts = [{**artifact, "uri": local_path(artifact["uri"])} for artifact in trace.artifacts]
+    data = to_data(trace)
+    shown = ("task_id", "bytes", "sha256", "asset")
+    artifacts = [
+        {"uri": local_path(artifact["uri"]), **{key: artifact[key] for key in shown}} for artifact in data["artifacts"]
+    ]
     document = {
         "state": trace.state,
         "run_id": trace.run_id,
         "output": trace.output,
         "artifact": artifacts[0]["uri"] if artifacts else None,
-        "stages": [asdict(stage) for stage in trace.stages],
+        "stages": data["stages"],
         "error": trace.error,
         "artifacts": artifacts,
         "seconds": trace.seconds,
-        "tokens": trace.tokens,
-        "cost_usd": trace.cost_usd,
+        "usage": data["usage"],
+        "decisions": data["decisions"],
+        "errors": data["errors"],
     }
     print(json.dumps(document, ensure_ascii=False, indent=2))

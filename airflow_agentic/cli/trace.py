@@ -56,14 +56,15 @@ def trace(dag_id: str, run_id: str, *, as_json: bool) -> int:
     :param run_id: or the name of the folder of its records.
     :raises TraceError: the run left no records, or one of them is unreadable.
     """
-    from airflow_agentic.trace.assemble import assemble
+    from airflow_agentic.trace.assemble import assembled
+    from airflow_agentic.trace.document import to_data
     from airflow_agentic.trace.runs import run_called
     from airflow_agentic.trace.store import TraceStore
 
     store = TraceStore()
-    found = assemble(dag_id, run_called(dag_id, run_id, store), store)
+    found = assembled(dag_id, run_called(dag_id, run_id, store), store=store)
     if as_json:
-        print(json.dumps(found.to_data(), ensure_ascii=False, indent=2))
+        print(json.dumps(to_data(found), ensure_ascii=False, indent=2))
         return 0
     from rich.console import Console
 

@@ -6,7 +6,8 @@ takes Ctrl-C for the failure of a task. Its parent reads one JSON object per lin
 
 * ``{"event": "task", "task_id", "map_index", "state"}`` whenever a task starts or ends;
 * ``{"event": "question", "question", "task_id", "map_index", "subject", "body", "until"}`` when a task asks people;
-* ``{"event": "end", "run_id", "state", "trace_url", "tasks": […]}`` when the run has ended; each task as above;
+* ``{"event": "end", "run_id", "state", "trace_url", "facts", "tasks": […]}`` when the run has ended; each task as above,
+  ``facts`` as in :mod:`airflow_agentic.trace.airflow`;
 * ``{"event": "error", "message"}`` instead of it, for a mistake of the user's.
 
 The job comes as a line on standard input: ``{"template": path, "inputs": {…}, "artifacts": path}``. Further lines are
@@ -32,7 +33,11 @@ from airflow_agentic.local.desk import Desk, asks_people
 from airflow_agentic.local.settings import variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from airflow.models.dagrun import DagRun
+
+    from airflow_agentic.trace.airflow import RunFacts
 
     Send = Callable[[dict[str, Any]], None]
 
@@ -74,8 +79,22 @@ def _run(job: dict[str, Any], send: Send, desk: Desk) -> None:
     _put_artifacts_into(job["artifacts"])
     on_run = desk.open if asks_people(dag) else lambda _dag_id, _run_id: None
     run = run_dag(dag, job["inputs"], on_ready=lambda: _report_tasks(send, on_run))
+    facts = _facts(run).to_data()
     end = {"event": "end", "run_id": run.run_id, "state": str(run.state), "trace_url": config.get("trace_url")}
-    send({**end, "tasks": [_task(ti, ti.state and str(ti.state)) for ti in run.get_task_instances()]})
+    send({**end, "facts": facts, "tasks": [_task_of(instance) for instance in facts["instances"]]})
+
+
+def _facts(run: DagRun) -> RunFacts:
+    from airflow.utils.session import create_session
+
+    from airflow_agentic.trace.airflow_database import facts_from_database
+
+    with create_session() as session:
+        return facts_from_database(session, run.dag_id, run.run_id)
+
+
+def _task_of(instance: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: instance[key] for key in ("task_id", "map_index", "state")}
 
 
 def _task(task_instance: Any, state: str | None) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class PlannedOperator(BaseOperator):
 
     template_fields = ()
 
-    shallow_copy_attrs = ("planned", "opens")
+    shallow_copy_attrs: Any = ("planned", "opens")
 
     #: the task
     planned: PlannedTask

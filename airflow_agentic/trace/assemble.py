@@ -1,131 +1,133 @@
 """
-A run's trace, put together from its records alone: what ran, how often, how long, at what cost, and why it failed.
+A run's trace, put together: what happened, in one document, from its records and from what Airflow knows.
 
-Works on a run that is still going, was killed, or is long gone from Airflow: as far as the records tell.
+Works on a run that is still going, was killed, or is long gone from Airflow: as far as there is something that tells.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TraceError
-from airflow_agentic.trace import layout
-from airflow_agentic.trace.facts import began, cost_of, seconds_between, tokens_of
-from airflow_agentic.trace.manifest import Manifest, manifest_from_data
-from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord, DecisionRecord
-from airflow_agentic.trace.stages import StageTrace, stages_of
+from airflow_agentic.trace.answers import answers_of, merges_of
+from airflow_agentic.trace.artifacts import Origins, artifacts_of
+from airflow_agentic.trace.attempts import attempts_of
+from airflow_agentic.trace.decisions import decisions_of
+from airflow_agentic.trace.document import TRACE_FORMAT, RunState, Trace
+from airflow_agentic.trace.error_log import RunOfErrors, errors_of
+from airflow_agentic.trace.facts import began, ended, seconds_between
+from airflow_agentic.trace.material import Material, material_of
+from airflow_agentic.trace.record import BeginRecord
+from airflow_agentic.trace.source import Source
+from airflow_agentic.trace.stages import stages_of
 from airflow_agentic.trace.store import TraceStore
+from airflow_agentic.trace.tasks import tasks_of
+from airflow_agentic.trace.usage import total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from airflow_agentic.trace.airflow import RunFacts
 
-    from airflow_agentic.trace.record import Record
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunTrace:
-    """
-    One run.
-
-    :param state: ``success`` or ``failed`` once the run is sealed, else ``running`` (a run that was killed leaves
-        nothing that would tell).
-    :param seconds: from the first record's start to the last one's end.
-    :param tokens, cost_usd: of all attempts, also those before a task was cleared.
-    :param artifacts: each with ``uri``, ``bytes``, ``sha256`` and ``asset``.
-    :param decisions: in the order in which they were made, each with ``stage``, ``map_index`` (-1 outside of a
-        pipeline that was repeated for a list), ``round`` and ``max_rounds`` (null outside of loops) and ``shown``, what
-        was decided in words.
-    """
-
-    dag_id: str
-    run_id: str
-    template_digest: str
-    state: str
-    error: str | None
-    output: Any
-    started: str | None
-    ended: str | None
-    seconds: float | None
-    tokens: dict[str, int] | None
-    cost_usd: float | None
-    stages: tuple[StageTrace, ...]
-    artifacts: tuple[dict[str, Any], ...]
-    decisions: tuple[dict[str, Any], ...] = ()
-
-    def to_data(self) -> dict[str, Any]:
-        """The trace as JSON-able data."""
-        return asdict(self)
+#: Airflow's states of a run, in the trace's words.
+_STATES: dict[str, RunState] = {"queued": "queued", "running": "running", "success": "success", "failed": "failed"}
 
 
-def assemble(dag_id: str, run_id: str, store: TraceStore | None = None) -> RunTrace:
+def assembled(dag_id: str, run_id: str, facts: RunFacts | None = None, store: TraceStore | None = None) -> Trace:
     """
     The trace of a run.
 
+    :param facts: what Airflow knows of it; without them, what left no record isn't told.
     :param store: None for the one of ``[agentic] trace_url``.
-    :raises TraceError: the run left no records, or one of them is unreadable.
+    :raises TraceError: the run left no records and Airflow doesn't know it, or the store can't be listed.
     """
     store = store or TraceStore()
-    records = store.records(dag_id, run_id)
-    data = store.manifest(dag_id, run_id)
-    manifest = manifest_from_data(data) if data else None
-    if manifest is None and not records:
-        raise TraceError(f"There are no records of the run {run_id!r} of {dag_id!r} in {store.url}.")
-    return _trace(dag_id, run_id, records, manifest, store)
+    material = material_of(store, dag_id, run_id)
+    if facts is None and not material.records and not material.manifests:
+        raise TraceError(
+            "\n".join((f"There are no records of the run {run_id!r} of {dag_id!r} in {store.url}.", *material.problems))
+        )
+    return trace_of(dag_id, run_id, Source(material, facts))
 
 
-def _trace(
-    dag_id: str, run_id: str, records: dict[str, Record], manifest: Manifest | None, store: TraceStore
-) -> RunTrace:
-    sealed = manifest if manifest is not None and _covers(manifest, records) else None
-    attempts = [record for record in records.values() if isinstance(record, AttemptRecord)]
-    stages = stages_of(records.values(), sealed)
-    started = min((stage.started for stage in stages if stage.started), default=None)
-    ended = max((stage.ended for stage in stages if stage.ended), default=None)
-    return RunTrace(
+def trace_of(dag_id: str, run_id: str, source: Source) -> Trace:
+    """The trace of what is known of a run."""
+    material, facts, begin = source.material, source.facts, source.material.begin
+    attempts, answers, merges = attempts_of(source), answers_of(source), merges_of(source)
+    decisions = decisions_of(source)
+    tasks = tasks_of(source, decisions)
+    artifacts, unread = artifacts_of(source, Origins(source, attempts, answers, merges))
+    state, error = _state(source), source.manifest.error if source.manifest else None
+    queued, started, finished = _times(source, state)
+    log = RunOfErrors(
+        source=source,
+        state=state,
+        error=error,
+        ended=finished,
+        attempts=attempts,
+        answers=answers,
+        decisions=decisions,
+    )
+    return Trace(
+        format=TRACE_FORMAT,
         dag_id=dag_id,
         run_id=run_id,
-        template_digest=_digest(records.values(), manifest),
-        state=sealed.state if sealed else "running",
-        error=sealed.error if sealed else None,
-        output=store.unpack(sealed.output, dag_id, run_id) if sealed else None,
+        template_digest=material.digest,
+        state=state,
+        sealed=_sealed(material),
+        error=error,
+        inputs=begin.inputs if begin else None,
+        output=source.manifest.output if source.manifest else None,
+        triggered=_triggered(source, begin),
+        queued=queued,
         started=started,
-        ended=ended,
-        seconds=seconds_between(started, ended) if started and ended else None,
-        tokens=tokens_of(attempts),
-        cost_usd=cost_of(attempts),
-        stages=stages,
-        artifacts=_artifacts(records.values()),
-        decisions=_decisions(records.values()),
+        ended=finished,
+        seconds=seconds_between(started, finished) if started and finished else None,
+        usage=total(attempt.usage for attempt in attempts),
+        budget=begin.budget if begin else None,
+        stages=stages_of(source, tasks, attempts, answers),
+        tasks=tasks,
+        attempts=attempts,
+        decisions=decisions,
+        answers=answers,
+        merges=merges,
+        errors=errors_of(log),
+        artifacts=artifacts,
+        picture=begin.picture if begin else None,
+        template=material.template,
+        complete=facts is not None,
+        problems=(*material.problems, *unread),
     )
 
 
-def _covers(manifest: Manifest, records: Iterable[str]) -> bool:
-    """A task that was cleared after the run was sealed leaves records that the manifest doesn't know."""
-    folder = layout.run_folder(manifest.run.dag_id, manifest.run.run_id)
-    known = {f"{folder}/{entry['path']}" for entry in manifest.records}
-    return all(path in known for path in records)
+def _state(source: Source) -> RunState:
+    if source.facts is not None:
+        return _STATES.get(source.facts.state, "running")
+    return source.manifest.state if source.manifest else "running"
 
 
-def _digest(records: Iterable[Record], manifest: Manifest | None) -> str:
-    if manifest is not None:
-        return manifest.run.template_digest
-    return [record.run.template_digest for record in records][-1]
+def _sealed(material: Material) -> dict[str, Any] | None:
+    if not material.sealed:
+        return None
+    manifest = material.manifests[-1]
+    return {"at": manifest.sealed, "try_number": manifest.try_number}
 
 
-def _artifacts(records: Iterable[Record]) -> tuple[dict[str, Any], ...]:
-    """The last one that each task wrote."""
-    written = sorted((record for record in records if isinstance(record, ArtifactRecord)), key=began)
-    last = {record.task_id: record for record in written}
-    return tuple(
-        {"task_id": task_id, "uri": record.uri, "bytes": record.bytes, "sha256": record.sha256, "asset": record.asset}
-        for task_id, record in last.items()
-    )
+def _triggered(source: Source, begin: BeginRecord | None) -> dict[str, Any]:
+    """What the run's first task recorded, and what Airflow tells beside."""
+    told = dict(begin.triggered) if begin else {}
+    facts = source.facts
+    if facts is None:
+        return told
+    known = {"type": facts.type, "by": facts.by, "logical_date": facts.logical_date, "run_after": facts.run_after}
+    return {**told, **{key: value for key, value in known.items() if value is not None or key not in told}}
 
 
-def _decisions(records: Iterable[Record]) -> tuple[dict[str, Any], ...]:
-    """The last one that each task made."""
-    made = sorted((record for record in records if isinstance(record, DecisionRecord)), key=began)
-    last = {(record.task_id, record.map_index): record for record in made}
-    keys = ("stage", "map_index", "round", "max_rounds", "shown")
-    return tuple({key: getattr(record, key) for key in keys} for record in made if record in last.values())
+def _times(source: Source, state: RunState) -> tuple[str | None, str | None, str | None]:
+    """When it was queued, started and ended."""
+    if source.facts is not None:
+        return source.facts.queued, source.facts.started, source.facts.ended
+    records = source.material.records.values()
+    started = min((began(record) for record in records), default=None)
+    last = max((ended(record) for record in records if not isinstance(record, BeginRecord)), default=None)
+    if source.manifest is not None:
+        last = source.manifest.sealed
+    return None, started, last if state != "running" else None

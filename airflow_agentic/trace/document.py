@@ -3,16 +3,20 @@ The assembled trace of a run: everything that happened, in one document.
 
 It is put together from the run's records and from Airflow's own task instances and their history, so that a try that
 left no record (its process was killed) is there as well. It is plain data: :func:`to_data` and :func:`from_data` go to
-JSON and back, and :func:`schema` is its published JSON Schema.
+JSON and back; its JSON Schema is published beside this file (``trace.schema.json``).
 
-All times are ISO 8601 in UTC, all durations seconds, all money US dollars. Values (inputs, outputs, replies) are as in
-the records, secrets masked.
+All times are ISO 8601 in UTC, all durations seconds, all money US dollars. Values (inputs, outputs, replies) are whole,
+as they were recorded, with secrets masked. Ids are unique in the document and harmless in a URL and in HTML.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 #: Goes up when a reader of the former format would misread the document.
 TRACE_FORMAT = 1
@@ -26,7 +30,8 @@ class UsageTrace:
     """
     What something used.
 
-    :param calls: requests to models, APIs and callables that were made; answers that were kept or cached aren't.
+    :param calls: requests to models, APIs and callables that were made, as far as they were counted: of an attempt that
+        failed without telling, one. Answers that were kept or cached aren't counted.
     :param input_tokens, output_tokens: null when no agent counted any.
     :param cost_usd: null when no price is known.
     :param partly_known: some of the calls' prices aren't known, so that the cost is a lower bound.
@@ -48,7 +53,8 @@ class TryTrace:
     :param state: Airflow's name for it.
     :param queued, started, ended: null where it never came to that.
     :param queue_seconds: between being queued and started; null when unknown.
-    :param reason: why Airflow's next try comes when it comes, or what else it stored about the end of this one.
+    :param reason: why another try followed, or what else Airflow stored about the end of this one.
+    :param wait_until: when the next try might begin, where an attempt's wait was handed over to Airflow.
     :param lost: it ran and left no record: its process was killed.
     """
 
@@ -60,6 +66,7 @@ class TryTrace:
     queue_seconds: float | None = None
     hostname: str | None = None
     reason: str | None = None
+    wait_until: str | None = None
     lost: bool = False
 
 
@@ -71,8 +78,9 @@ class TaskTrace:
     :param kind: as in the plan: agent, merge, human, items, item, collect, start, result, route, fail, join, artifact,
         finish.
     :param map_index: -1 where it isn't mapped.
-    :param state: Airflow's, now.
-    :param skipped_by: id of the decision because of which it was skipped, where one is known.
+    :param state: Airflow's, now; null before it has one. Without Airflow, as far as the records tell.
+    :param skipped_by: id of the decision because of which it was skipped, where one is known: a route's, or its own
+        stage's whose condition didn't hold.
     """
 
     task_id: str
@@ -90,8 +98,9 @@ class AttemptTrace:
     """
     One attempt of one agent (of one item), or a try that was lost without a record.
 
-    :param id: unique in the run, and safe in a URL; other parts of the document refer to it.
-    :param record: the path of its record below the run's folder; null for a lost one.
+    :param record: the path of its record below the run's folder; null for one that was lost, or goes on.
+    :param kind: of its task: ``agent``, ``item``; a lost one may be of any kind.
+    :param attempt: its number; null for one that was lost, or goes on.
     :param rounds: of the loops around its stage, the outermost first.
     :param queued_seconds: between Airflow's queueing of its try and the try's start; only of a try's first attempt.
     :param waited: seconds for a connection's limits or the budget, before its first request.
@@ -107,6 +116,7 @@ class AttemptTrace:
     record: str | None
     stage: str
     task_id: str
+    kind: str
     map_index: int
     try_number: int
     attempt: int | None
@@ -154,8 +164,15 @@ class DecisionTrace:
     """
     One decision.
 
+    :param about: ``route``: where the run goes on after a stage; ``when``: that a stage is left out, because its own
+        condition doesn't hold.
+    :param conditions: in the order in which they were tried.
+    :param outcome: its name: lines of the picture that have it were taken; null when nothing could be decided.
+    :param shown: the outcome for people.
     :param words: all of it in a sentence or two.
     :param round, max_rounds: of the innermost loop, null outside.
+    :param feedback: what went back to the next round.
+    :param failure: ``stage``, ``kind``, ``message`` of the failure that was decided about.
     """
 
     id: str
@@ -165,6 +182,7 @@ class DecisionTrace:
     map_index: int
     try_number: int
     rounds: tuple[int, ...]
+    about: Literal["route", "when"]
     decided: str
     conditions: tuple[ConditionTrace, ...]
     outcome: str | None
@@ -229,9 +247,10 @@ class ErrorTrace:
 
     :param kind: the language's word, or ``failed``, ``lost``.
     :param what: ``attempt``, ``task`` or ``run``.
-    :param ref: id of the attempt; null for others.
-    :param then: what became of it: ``retried``, ``recovered by agent`` (or ``value``), ``routed``, ``escalated``,
-        ``item failed``, ``stage failed``, ``run failed``.
+    :param ref: id of the attempt, the answer or the decision that it is told in; null for others.
+    :param item: its place in the list, from 0, where it is one item's.
+    :param then: what became of it: ``retried``, ``recovered by agent`` (or ``value``), ``routed``, ``escalated``
+        (routed to people), ``item failed``, ``stage failed``, ``run failed``.
     :param words: in a sentence.
     """
 
@@ -239,6 +258,8 @@ class ErrorTrace:
     stage: str
     task_id: str
     map_index: int
+    rounds: tuple[int, ...]
+    item: int | None
     kind: str
     message: str
     what: Literal["attempt", "task", "run"]
@@ -253,8 +274,10 @@ class PassageTrace:
     A part of an artifact that a value was inserted into.
 
     :param start, end: offsets in characters into the artifact's content.
-    :param sources: one per value read: ``name``, ``path``, and for a stage ``stage``, ``task_id``, ``rounds``,
-        ``item``, ``attempt`` (id of the attempt in this document, null when unknown), ``agent`` and ``model``.
+    :param sources: one per value read: ``name``, ``path``, and for a stage ``stage``, ``task_id``, ``kind``,
+        ``rounds``, ``item``, ``attempt`` and ``answer`` (ids in this document, null when unknown or none), ``agent``,
+        ``model``, ``recovered`` (see :class:`AttemptTrace`) and ``parts``: where the stage itself has it from, each
+        with these keys but ``parts``: the items of a fan-out, the stages that a merge used.
     """
 
     start: int
@@ -291,7 +314,11 @@ class StageSummary:
     One stage in one round, as a person reads of it.
 
     :param name: with the round, where there may be several.
-    :param queued, waited, seconds: added up over its attempts.
+    :param kind: ``agent``, ``merge``, ``human``, ``pipeline`` or ``artifact``.
+    :param state: Airflow's state of its last task, or ``planned`` when it hasn't begun; ``running`` while any of its
+        tasks is at work.
+    :param queued, waited, seconds: added up over its attempts (of people: ``waited`` for their answers).
+    :param tries: of its agents' attempts; how often people were asked; 1 for other kinds once they ran.
     :param items: ``total`` and ``failed`` of a fan-out.
     :param attempts: ids, in order.
     """
@@ -310,7 +337,10 @@ class StageSummary:
     usage: UsageTrace
     items: dict[str, int] | None
     attempts: tuple[str, ...]
+    tries: int
+    model: str | None
     error: dict[str, str] | None
+    skipped_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,10 +348,20 @@ class Trace:
     """
     One run.
 
-    :param state: Airflow's; of a run that Airflow has forgotten, the manifest's.
-    :param sealed: whether a manifest covers all records; when, and by which try of the run's last task.
-    :param inputs: as far as a task has recorded or Airflow tells them; passwords masked.
-    :param triggered: ``type`` (manual, scheduled, …), ``by`` (a user, where known), ``logical_date``.
+    :param state: Airflow's; of a run that Airflow doesn't know (any more), the manifest's; without one, ``running``.
+    :param sealed: null, or of the manifest that covers all records: ``at``, ``try_number``.
+    :param error: why it failed, as its last task says.
+    :param inputs: as the run's first task recorded them, secrets masked; null before.
+    :param triggered: ``type`` (manual, scheduled, …), ``by`` (a user, where known), ``logical_date``, ``run_after``,
+        ``interval_start``, ``interval_end``, ``assets``, as far as they are known.
+    :param queued, started, ended: Airflow's; without it, from the first record's time to the last one's.
+    :param usage: of all attempts, also those before a task was cleared; what stages used is in their own.
+    :param budget: what it might spend: ``calls``, ``tokens``, ``cost_usd``, those that are bounded; null for none.
+    :param stages: in the plan's order: a row for each round that was begun, and at least one.
+    :param tasks: in the plan's order, one per instance.
+    :param attempts: in the order in which they began, as are decisions, answers and merges.
+    :param picture: of the template, see :func:`airflow_agentic.render.picture.from_data`; null when unknown.
+    :param template: its text; null when unknown.
     :param complete: whether Airflow's task instances went into it; without them, lost tries and queues are missing.
     :param problems: what couldn't be read, in words.
     """
@@ -350,5 +390,38 @@ class Trace:
     merges: tuple[MergeTrace, ...]
     errors: tuple[ErrorTrace, ...]
     artifacts: tuple[ArtifactTrace, ...]
+    picture: dict[str, Any] | None = None
+    template: str | None = None
     complete: bool = True
     problems: tuple[str, ...] = ()
+
+
+@cache
+def _adapter() -> TypeAdapter[Trace]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Trace)
+
+
+def to_data(trace: Trace) -> dict[str, Any]:
+    """The trace as JSON-able data."""
+    data: dict[str, Any] = _adapter().dump_python(trace, mode="json")
+    return data
+
+
+def from_data(data: dict[str, Any]) -> Trace:
+    """
+    Read a trace back.
+
+    :raises TraceError: it is none of this format.
+    """
+    from pydantic import ValidationError
+
+    from airflow_agentic.errors import TraceError
+
+    if data.get("format") != TRACE_FORMAT:
+        raise TraceError(f"This is not a trace of format {TRACE_FORMAT}.")
+    try:
+        return _adapter().validate_python(data)
+    except ValidationError as error:
+        raise TraceError(f"This is not a whole trace: {error}") from None

@@ -9,9 +9,11 @@ from airflow_agentic.trace.record import (
     AnswerRecord,
     ArtifactRecord,
     AttemptRecord,
+    BeginRecord,
     DecisionRecord,
     FailureRecord,
     MergeRecord,
+    WaitRecord,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def began(record: Record) -> str:
             return record.decided
         case ArtifactRecord():
             return record.written
-        case FailureRecord():
+        case FailureRecord() | BeginRecord() | WaitRecord():
             return record.at
 
 

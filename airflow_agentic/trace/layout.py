@@ -73,7 +73,8 @@ def record_path(record: Record) -> str:
         case AnswerRecord():
             name = f"answers/{task}.{record.map_index}.{record.try_number}"
         case FailureRecord():
-            name = f"failures/{task}.{record.map_index}.{record.try_number}"
+            of_item = "" if record.item is None else f".{record.item}"
+            name = f"failures/{task}.{record.map_index}.{record.try_number}{of_item}"
         case WaitRecord():
             name = f"waits/{task}.{record.map_index}.{record.try_number}"
         case ArtifactRecord():
@@ -89,6 +90,15 @@ def begin_path(run: RunKey) -> str:
 def template_path(run: RunKey) -> str:
     """The template's text."""
     return f"{run_folder(run.dag_id, run.run_id)}/template/{run.template_digest}.yaml"
+
+
+def value_path(folder: str, digest: str) -> str:
+    """
+    A large value.
+
+    :param folder: of the run.
+    """
+    return f"{folder}/values/{segment(digest)}.json"
 
 
 def folder_of(path: str) -> str:

@@ -11,7 +11,7 @@ task's XComs when it runs again), and readable without Airflow. The layout under
     <dag_id>/<run_id>/decisions/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/answers/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/artifacts/<task_id>.<try_number>.json
-    <dag_id>/<run_id>/failures/<task_id>.<map_index>.<try_number>.json
+    <dag_id>/<run_id>/failures/<task_id>.<map_index>.<try_number>[.<index of the item>].json
     <dag_id>/<run_id>/waits/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/values/<sha256>.json
     <dag_id>/<run_id>/template/<digest>.yaml
@@ -269,6 +269,7 @@ class FailureRecord:
 
     :param error: ``type`` (of the exception), ``message``, and ``kind`` where the language has a word for it.
     :param recovered: whether a fixed value stood in, so that the task succeeded nevertheless.
+    :param item: the place in the list of the one item that failed, from 0; null when it isn't about one item.
     """
 
     run: RunKey
@@ -279,6 +280,7 @@ class FailureRecord:
     at: str
     error: dict[str, str]
     recovered: bool = False
+    item: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,157 +8,199 @@ that were not needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_agentic.trace.facts import (
-    began,
-    cost_of,
-    ended,
-    error_of,
-    kind_of,
-    last_life,
-    state_of,
-    tokens_of,
-    waited_for_people,
+from airflow_agentic.trace.attempts import place_of
+from airflow_agentic.trace.document import StageSummary
+from airflow_agentic.trace.facts import began, ended, error_of
+from airflow_agentic.trace.record import (
+    AnswerRecord,
+    ArtifactRecord,
+    AttemptRecord,
+    BeginRecord,
+    DecisionRecord,
+    MergeRecord,
+    WaitRecord,
 )
-from airflow_agentic.trace.record import AnswerRecord, ArtifactRecord, AttemptRecord, DecisionRecord, MergeRecord
+from airflow_agentic.trace.stage_names import name_of
+from airflow_agentic.trace.tasks import worst
+from airflow_agentic.trace.usage import total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_agentic.trace.manifest import Manifest, TaskState
+    from airflow_agentic.trace.document import AnswerTrace, AttemptTrace, TaskTrace
+    from airflow_agentic.trace.outline import Outlined
     from airflow_agentic.trace.record import Record
+    from airflow_agentic.trace.source import Source
 
+PLANNED = "planned"
 #: Kinds of tasks that are no stage's own work.
 _UNSHOWN = ("join", "route", "fail", "finish")
-#: Airflow's states of a task that never started.
-_NOT_RUN = ("skipped", "upstream_failed")
+#: States of a stage that never started, the one that says most last.
+_NOT_RUN = (PLANNED, "skipped", "upstream_failed")
+#: Airflow's states of a task that has ended.
+_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+#: Airflow's states of a task that has been taken up, the one that says most first.
+_TAKEN_UP = ("running", "awaiting_input", "up_for_retry", "restarting", "deferred", "up_for_reschedule", "queued")
+#: Records that tell of no work.
+_NO_WORK = (BeginRecord, DecisionRecord, WaitRecord)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageTrace:
-    """
-    One stage of a run, in one round.
+@dataclass
+class _Parts:
+    """What belongs to a stage in one round, in order of time: its tasks, their instances, and what those did."""
 
-    :param stage: with the stages of the pipelines around it before it (``clause.vote``).
-    :param task_id: of the task whose state is the stage's.
-    :param kind: ``agent``, ``merge``, ``human``, ``pipeline`` or ``artifact``.
-    :param agent: the agent's name, null for other kinds.
-    :param state: of the stage's last attempt, or Airflow's once the run is sealed (``skipped`` among them).
-    :param attempts: since the task was last cleared, of all items; 0 when the stage didn't run.
-    :param seconds: of work in these attempts; 0 for people.
-    :param waited: seconds between these attempts, for the limits of connections, and for people's answers.
-    :param tokens: ``input`` and ``output`` of these attempts, null when the agent counts none.
-    :param cost_usd: of these attempts, null when unknown.
-    :param error: ``kind`` and ``message`` of the last failure, null when the stage succeeded.
-    :param rounds: of the loops around it, the outermost first; empty outside of loops.
-    :param items: ``total`` and ``failed``, where it was repeated for a list, or lies in a pipeline that was.
-    """
-
-    stage: str
-    task_id: str
-    kind: str
-    agent: str | None
-    state: str
-    attempts: int
-    seconds: float
-    waited: float
-    model: str | None
-    tokens: dict[str, int] | None
-    cost_usd: float | None
-    error: dict[str, str] | None
-    started: str | None
-    ended: str | None
-    rounds: tuple[int, ...] = ()
-    items: dict[str, int] | None = None
-
-    @property
-    def name(self) -> str:
-        """The stage, and its round where there may be several."""
-        return name_of(self.stage, self.rounds)
+    planned: list[Outlined] = field(default_factory=list)
+    tasks: list[TaskTrace] = field(default_factory=list)
+    attempts: list[AttemptTrace] = field(default_factory=list)
+    answers: list[AnswerTrace] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
 
 
-def name_of(stage: str, rounds: Sequence[int]) -> str:
-    """A stage for people: in loops with the round, the outermost loop's first."""
-    return f"{stage} (round {'.'.join(map(str, rounds))})" if rounds else stage
+def stages_of(
+    source: Source, tasks: Sequence[TaskTrace], attempts: Sequence[AttemptTrace], answers: Sequence[AnswerTrace]
+) -> tuple[StageSummary, ...]:
+    """The rows, in the plan's order."""
+    units: dict[tuple[str, tuple[int, ...]], _Parts] = defaultdict(_Parts)
+    by_task: dict[str, _Parts] = defaultdict(_Parts)
+    for planned in source.planned.values():
+        if planned.kind not in _UNSHOWN:
+            parts = units[planned.stage, planned.rounds]
+            parts.planned.append(planned)
+            by_task[planned.task_id] = parts
+    for task in tasks:
+        by_task[task.task_id].tasks.append(task)
+    for attempt in attempts:
+        by_task[attempt.task_id].attempts.append(attempt)
+    for answer in answers:
+        by_task[answer.task_id].answers.append(answer)
+    for record in sorted(source.material.records.values(), key=began):
+        if not isinstance(record, _NO_WORK):
+            by_task[record.task_id].records.append(record)
+    rows = [_row(parts) for parts in units.values()]
+    return tuple(_shown(rows))
 
 
-def stages_of(records: Iterable[Record], sealed: Manifest | None) -> tuple[StageTrace, ...]:
-    """The stages in the plan's order once the run is sealed, else in the order in which they began."""
-    found: dict[str, list[Record]] = {}
-    for record in sorted(records, key=began):
-        if not isinstance(record, DecisionRecord):
-            found.setdefault(record.task_id, []).append(record)
-    if sealed is None:
-        return tuple(_stage(own, ()) for own in found.values())
-    units: dict[tuple[str, tuple[int, ...]], list[TaskState]] = {}
-    for task in sealed.tasks:
-        if task.kind not in _UNSHOWN:
-            units.setdefault((task.stage, task.rounds), []).append(task)
-    rows = [_stage(_in_order(tasks, found), tasks) for tasks in units.values()]
-    return tuple(row for row in rows if row is _shown(row.stage, rows) or row.state not in _NOT_RUN)
+def _shown(rows: Sequence[StageSummary]) -> Iterator[StageSummary]:
+    """Of each stage the rounds that ran; or else the first of those that say most of why none did."""
+    by_stage: dict[str, list[StageSummary]] = defaultdict(list)
+    for row in rows:
+        by_stage[row.stage].append(row)
+    first = {stage: max(own, key=_tells) for stage, own in by_stage.items()}
+    return (row for row in rows if row is first[row.stage] or row.state not in _NOT_RUN)
 
 
-def _in_order(tasks: Sequence[TaskState], found: dict[str, list[Record]]) -> list[Record]:
-    return sorted((record for task in tasks for record in found.get(task.task_id, ())), key=began)
+def _tells(row: StageSummary) -> int:
+    return _NOT_RUN.index(row.state) if row.state in _NOT_RUN else len(_NOT_RUN)
 
 
-def _shown(stage: str, rows: Sequence[StageTrace]) -> StageTrace:
-    """The row that a stage has in any case: the first round that ran, or else the first that should have run."""
-    own = [row for row in rows if row.stage == stage]
-    return min(own, key=lambda row: _NOT_RUN[::-1].index(row.state) if row.state in _NOT_RUN else -1)
-
-
-def _stage(records: Sequence[Record], tasks: Sequence[TaskState]) -> StageTrace:
-    last = records[-1] if records else None
-    task = tasks[-1] if tasks else None
-    life = last_life([record for record in records if isinstance(record, AttemptRecord)])
-    newest = life[-1] if life else None
-    named = next((task.agent for task in tasks if task.agent), None)
-    state = _state(tasks) if tasks else state_of(last)
-    return StageTrace(
-        stage=task.stage if task else getattr(last, "stage", last.task_id if last else ""),
-        task_id=task.task_id if task else last.task_id if last else "",
-        kind=_kind(tasks) if tasks else kind_of(last),
-        agent=named or (newest.agent.get("name") if newest and not tasks else None),
+def _row(parts: _Parts) -> StageSummary:
+    state = _state(parts)
+    last = parts.records[-1] if parts.records else None
+    task = parts.planned[-1]
+    started, finished = _times(parts, state)
+    return StageSummary(
+        stage=task.stage,
+        name=name_of(task.stage, task.rounds),
+        kind=_kind(parts.planned),
+        agent=next((planned.agent for planned in parts.planned if planned.agent), None) or _asked(parts.attempts),
+        rounds=task.rounds,
         state=state,
-        attempts=len(life) or int(isinstance(last, MergeRecord | AnswerRecord | ArtifactRecord)),
-        seconds=last.seconds if isinstance(last, MergeRecord) else sum(record.seconds for record in life),
-        waited=sum((record.next_wait or 0.0) + record.waited for record in life) + waited_for_people(records),
-        model=next((record.model for record in reversed(life) if record.model), None),
-        tokens=tokens_of(life),
-        cost_usd=cost_of(life),
-        error=None if state in ("success", "skipped") else error_of(last),
-        started=began(life[0] if life else last) if last else None,
-        ended=ended(last) if last else None,
-        rounds=task.rounds if task else (),
-        items=_items(life, tasks),
+        started=started,
+        ended=finished,
+        queued=sum(each.queue_seconds or 0.0 for own in parts.tasks for each in own.tries),
+        waited=sum(attempt.waited + (attempt.next_wait or 0.0) for attempt in parts.attempts)
+        + sum(answer.seconds or 0.0 for answer in parts.answers),
+        seconds=sum(attempt.seconds or 0.0 for attempt in parts.attempts)
+        + sum(record.seconds for record in parts.records if isinstance(record, MergeRecord)),
+        usage=total(attempt.usage for attempt in parts.attempts),
+        items=_items(parts),
+        attempts=tuple(attempt.id for attempt in parts.attempts),
+        tries=len(parts.attempts) or _times_done(parts.records),
+        model=next((attempt.model for attempt in reversed(parts.attempts) if attempt.model), None),
+        error=None if state in ("success", "skipped") else _error(parts, last),
+        skipped_by=next((own.skipped_by for own in reversed(parts.tasks) if own.skipped_by), None),
     )
 
 
-def _state(tasks: Sequence[TaskState]) -> str:
-    """The last task's state, which is the stage's; unless another one failed first."""
-    state = tasks[-1].state or "missing"
-    failed = any(task.state == "failed" for task in tasks if not task.instances)
-    return "failed" if state == "upstream_failed" and failed else state
+def _times_done(records: Sequence[Record]) -> int:
+    """Of people, how often they were asked; else whether it was done."""
+    answers = sum(isinstance(record, AnswerRecord) for record in records)
+    return answers or int(any(isinstance(record, (MergeRecord, ArtifactRecord)) for record in records))
 
 
-def _kind(tasks: Sequence[TaskState]) -> str:
+def _asked(attempts: Sequence[AttemptTrace]) -> str | None:
+    """Where no plan names the agent."""
+    return next((attempt.agent for attempt in reversed(attempts) if attempt.agent), None)
+
+
+def _error(parts: _Parts, last: Record | None) -> dict[str, str] | None:
+    told = error_of(last)
+    newest = parts.attempts[-1] if parts.attempts else None
+    if newest is not None and newest.error is not None and (told is None or newest.state == "lost"):
+        return {"kind": str(newest.error.get("kind")), "message": str(newest.error.get("message"))}
+    return told
+
+
+def _times(parts: _Parts, state: str) -> tuple[str | None, str | None]:
+    """When it began and ended; what only Airflow knows of, by Airflow's clock."""
+    starts = [attempt.started for attempt in parts.attempts] + [answer.asked for answer in parts.answers]
+    starts += [began(record) for record in parts.records if not isinstance(record, (AttemptRecord, AnswerRecord))]
+    ends: list[str | None] = [attempt.ended for attempt in parts.attempts]
+    ends += [ended(record) for record in parts.records]
+    if not any(starts) and state not in _NOT_RUN:
+        starts = [each.started for task in parts.tasks for each in task.tries]
+        ends = [each.ended for task in parts.tasks for each in task.tries]
+    known = [at for at in ends if at is not None]
+    return (
+        min((at for at in starts if at is not None), default=None),
+        max(known, default=None) if state not in (*_TAKEN_UP, PLANNED) else None,
+    )
+
+
+def _state(parts: _Parts) -> str:
+    """The last task's state, which is the stage's; unless another one failed first, or is at work."""
+    by_task = [[task.state for task in parts.tasks if task.task_id == planned.task_id] for planned in parts.planned]
+    state = worst(by_task[-1])
+    if state not in _ENDED and state not in ("killed", "retrying"):
+        return _unended([each for states in by_task for each in states], state)
+    failed = any(
+        "failed" in states for planned, states in zip(parts.planned, by_task, strict=True) if planned.kind != "item"
+    )
+    return "failed" if state == "upstream_failed" and failed else str(state)
+
+
+def _unended(states: Iterable[str | None], last: str | None) -> str:
+    """Of a stage whose last task hasn't ended."""
+    found = set(states) | {last}
+    taken_up = next((state for state in _TAKEN_UP if state in found), None)
+    if taken_up is not None:
+        return taken_up
+    return "running" if found & {"success", "failed"} else PLANNED
+
+
+def _kind(planned: Sequence[Outlined]) -> str:
     """What works on the stage."""
-    kinds = [task.kind for task in tasks]
+    kinds = [task.kind for task in planned]
     if "item" in kinds:
-        return "agent" if any(task.agent for task in tasks) else "human"
-    return "pipeline" if "result" in kinds else kinds[-1]
+        return "agent" if any(task.agent for task in planned) else "human"
+    return "pipeline" if "result" in kinds or "start" in kinds else kinds[-1]
 
 
-def _items(life: Sequence[AttemptRecord], tasks: Sequence[TaskState]) -> dict[str, int] | None:
-    """By the attempts, where several items share a mapped task; else by the mapped tasks that ran."""
-    last = {(record.map_index, record.item["index"]): record.state for record in life if record.item}
+def _items(parts: _Parts) -> dict[str, int] | None:
+    """By the attempts, where agents worked on items; else by the mapped tasks that ran."""
+    last = {place_of(attempt): attempt for attempt in parts.attempts if attempt.item}
     if last:
-        return {"total": len(last), "failed": sum(state != "success" for state in last.values())}
-    ran = [task.instances for task in tasks if task.instances]
+        failed = sum(
+            attempt.state in ("failed", "killed") and attempt.recovered_by is None for attempt in last.values()
+        )
+        return {"total": len(last), "failed": failed}
+    mapped = [task.task_id for task in parts.planned if task.mapped]
+    ran = [task for task in parts.tasks if mapped and task.task_id == mapped[-1] and task.map_index >= 0]
+    ran = [task for task in ran if task.state not in (None, "skipped", "upstream_failed")]
     if not ran:
         return None
-    total = sum(count for state, count in ran[-1].items() if state not in _NOT_RUN)
-    return {"total": total, "failed": ran[-1].get("failed", 0)}
+    return {"total": len(ran), "failed": sum(task.state == "failed" for task in ran)}

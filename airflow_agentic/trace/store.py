@@ -211,7 +211,7 @@ class TraceStore:
     def unpack(self, stored: Any, dag_id: str, run_id: str) -> Any:
         """Undo :meth:`pack`."""
         folder = layout.run_folder(dag_id, run_id)
-        return unpack(stored, lambda digest: self.read_bytes(_value_path(folder, digest)))
+        return unpack(stored, lambda digest: self.read_bytes(layout.value_path(folder, digest)))
 
     def _entries(self, folder: str, kind: str) -> list[str]:
         try:
@@ -244,7 +244,7 @@ class TraceStore:
 
     def _pack_value(self, value: Any, folder: str) -> Any:
         def store(digest: str, data: bytes) -> None:
-            path = _value_path(folder, digest)
+            path = layout.value_path(folder, digest)
             if not self._filesystem.exists(self._full(path)):
                 self._write(storage.overwrite, path, data)
 
@@ -254,7 +254,7 @@ class TraceStore:
         folder = "/".join(path.split("/")[:2])
 
         def load(digest: str) -> bytes:
-            return self.read_bytes(_value_path(folder, digest))
+            return self.read_bytes(layout.value_path(folder, digest))
 
         return {key: unpack(part, load) if key in PAYLOAD else part for key, part in data.items()}
 
@@ -274,10 +274,6 @@ class TraceStore:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
-
-
-def _value_path(folder: str, digest: str) -> str:
-    return f"{folder}/values/{layout.segment(digest)}.json"
 
 
 def _to_json(data: dict[str, Any]) -> bytes:

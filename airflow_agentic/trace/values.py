@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 REFERENCE = "$value"
 LITERAL = "$literal"
@@ -71,6 +71,19 @@ def unpack(stored: Any, load: Callable[[str], bytes]) -> Any:
     if LITERAL in stored:
         stored = stored[LITERAL]
     return {key: unpack(part, load) for key, part in stored.items()}
+
+
+def references(stored: Any) -> Iterator[str]:
+    """The digests of all values that something stored refers to."""
+    if isinstance(stored, list):
+        for part in stored:
+            yield from references(part)
+    elif isinstance(stored, dict):
+        if REFERENCE in stored:
+            yield str(stored[REFERENCE])
+            return
+        for part in stored.get(LITERAL, stored).values():
+            yield from references(part)
 
 
 def _escape(value: Any) -> Any:

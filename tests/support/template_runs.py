@@ -9,7 +9,7 @@ from airflow_agentic.factory.dag import build_dag_from_plan
 from airflow_agentic.operators.xcom import unwrapped
 from airflow_agentic.planning.planner import make_plan
 from airflow_agentic.template.parse import load_template
-from airflow_agentic.trace.assemble import RunTrace, assemble
+from airflow_agentic.trace.assemble import assembled
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_agentic.planning.plan import Plan
+    from airflow_agentic.trace.document import Trace
     from airflow_agentic.trace.record import AttemptRecord, Record
 
 
@@ -43,9 +44,9 @@ class Ran:
             return {row.key: unwrapped(XComModel.deserialize_value(row)) for row in rows}
 
     @property
-    def trace(self) -> RunTrace:
+    def trace(self) -> Trace:
         """The run as its records tell it."""
-        return assemble(self.dag_id, self.run_id)
+        return assembled(self.dag_id, self.run_id)
 
     def records(self, kind: type[Record] | None = None) -> list[Any]:
         """The records, with their values."""

@@ -1,0 +1,82 @@
+"""The decisions of a run, with what their conditions saw, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_agentic.trace.document import ConditionTrace, DecisionTrace
+from airflow_agentic.trace.record import DecisionRecord
+from airflow_agentic.trace.source import id_of
+from airflow_agentic.trace.stage_names import name_of
+from airflow_agentic.trace.words import condition_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_agentic.trace.source import Source
+
+#: The outcome of a stage whose own condition doesn't hold.
+SKIP = "skip"
+_FAIL = "fail"
+
+
+def decisions_of(source: Source) -> tuple[DecisionTrace, ...]:
+    """All decisions, in the order in which they were made."""
+    return tuple(_decision(source, path, record) for path, record in source.of(DecisionRecord))
+
+
+def _decision(source: Source, path: str, record: DecisionRecord) -> DecisionTrace:
+    conditions = tuple(_condition(entry) for entry in record.conditions)
+    rounds = source.rounds(record.task_id)
+    about: Literal["route", "when"] = "when" if record.outcome == SKIP else "route"
+    name = name_of(record.stage, rounds, record.map_index)
+    return DecisionTrace(
+        id=id_of("decision", path),
+        record=path,
+        stage=record.stage,
+        task_id=record.task_id,
+        map_index=record.map_index,
+        try_number=record.try_number,
+        rounds=rounds,
+        about=about,
+        decided=record.decided,
+        conditions=conditions,
+        outcome=record.outcome,
+        shown=record.shown,
+        words=f"{name} {_words(record, conditions)}",
+        round=record.round,
+        max_rounds=record.max_rounds,
+        feedback=record.feedback,
+        failure=record.failure,
+        error=record.error,
+    )
+
+
+def _condition(entry: dict[str, Any]) -> ConditionTrace:
+    values = tuple(dict(value) for value in entry.get("values") or ())
+    return ConditionTrace(
+        when=entry.get("when"),
+        outcome=str(entry.get("outcome")),
+        held=entry.get("held"),
+        values=values,
+        words=condition_words(entry.get("when"), entry.get("held"), values),
+    )
+
+
+def _words(record: DecisionRecord, conditions: Sequence[ConditionTrace]) -> str:
+    if record.error is not None:
+        return f"could not decide where to go on: {record.error}"
+    if record.outcome == SKIP:
+        return f"was left out: {conditions[0].words}." if conditions else "was left out."
+    if record.failure is not None:
+        why = f"failed ({record.failure.get('kind')}: {record.failure.get('message')})"
+        return f"{why}; the run went on with {record.shown}."
+    tried = [condition.words for condition in conditions if condition.held is not None and condition.when is not None]
+    because = f", because {'; '.join(tried)}" if tried else ""
+    return f"decided: {_shown(record)}{because}."
+
+
+def _shown(record: DecisionRecord) -> str:
+    if record.outcome == _FAIL:
+        return f"{record.shown}, so that the run fails" if record.shown != _FAIL else "the run fails"
+    return f"go on with {record.shown}" if not str(record.shown).startswith("back to ") else f"go {record.shown}"
