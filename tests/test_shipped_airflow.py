@@ -10,7 +10,7 @@ import pytest
 from support.openai_server import OpenAIServer, failing, good, limited, no_choices, slow
 from support.people import answer, wait_for_questions
 
-from airflow_agentic.trace.assemble import assemble
+from airflow_agentic.trace.assemble import assembled
 from airflow_agentic.trace.store import TraceStore
 
 pytest.importorskip("pydantic_ai")
@@ -102,10 +102,10 @@ def test_research_brief(airflow: AirflowEnv) -> None:
     assert brief.startswith(output["text"])
     assert output["score"] > 0.8
     assert brief.count("\n- ") > 10
-    trace = assemble("research_brief", run.run_id, TraceStore(airflow.trace_url))
+    trace = assembled("research_brief", run.run_id, store=TraceStore(airflow.trace_url))
     assert trace.state == "success"
     assert {stage.state for stage in trace.stages} == {"success"}
-    assert {stage.attempts for stage in trace.stages if stage.kind == "agent"} == {1}
+    assert {stage.tries for stage in trace.stages if stage.kind == "agent"} == {1}
 
 
 def test_research_brief_llm(airflow: AirflowEnv) -> None:

@@ -126,9 +126,9 @@ COMMANDS = (
     ),
     Command(
         name="schema",
-        help="print the JSON Schema of the template language, for editors",
+        help="print the JSON Schema of the template language, for editors, or of traces",
         function="schema:schema_command",
-        arguments=(),
+        arguments=(_argument("--trace", action="store_true", help="of what `trace --json` prints"),),
     ),
     Command(
         name="new",

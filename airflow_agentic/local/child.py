@@ -6,8 +6,8 @@ takes Ctrl-C for the failure of a task. Its parent reads one JSON object per lin
 
 * ``{"event": "task", "task_id", "map_index", "state"}`` whenever a task starts or ends;
 * ``{"event": "question", "question", "task_id", "map_index", "subject", "body", "until"}`` when a task asks people;
-* ``{"event": "end", "run_id", "state", "trace_url", "facts", "tasks": […]}`` when the run has ended; each task as above,
-  ``facts`` as in :mod:`airflow_agentic.trace.airflow`;
+* ``{"event": "end", "run_id", "state", "trace_url", "facts", "tasks": […]}`` when the run has ended; each task as
+  above, ``facts`` as in :mod:`airflow_agentic.trace.airflow`;
 * ``{"event": "error", "message"}`` instead of it, for a mistake of the user's.
 
 The job comes as a line on standard input: ``{"template": path, "inputs": {…}, "artifacts": path}``. Further lines are

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: The outcome of a stage whose own condition doesn't hold.
 SKIP = "skip"
-_FAIL = "fail"
+_BACK = "back to "
+_SPECIAL = {"next": "go on", "end": "end here", "fail": "fail"}
 
 
 def decisions_of(source: Source) -> tuple[DecisionTrace, ...]:
@@ -69,14 +70,15 @@ def _words(record: DecisionRecord, conditions: Sequence[ConditionTrace]) -> str:
     if record.outcome == SKIP:
         return f"was left out: {conditions[0].words}." if conditions else "was left out."
     if record.failure is not None:
-        why = f"failed ({record.failure.get('kind')}: {record.failure.get('message')})"
-        return f"{why}; the run went on with {record.shown}."
+        return f"failed ({record.failure.get('kind')}); the run went on with {record.shown}."
     tried = [condition.words for condition in conditions if condition.held is not None and condition.when is not None]
     because = f", because {'; '.join(tried)}" if tried else ""
     return f"decided: {_shown(record)}{because}."
 
 
 def _shown(record: DecisionRecord) -> str:
-    if record.outcome == _FAIL:
-        return f"{record.shown}, so that the run fails" if record.shown != _FAIL else "the run fails"
-    return f"go on with {record.shown}" if not str(record.shown).startswith("back to ") else f"go {record.shown}"
+    told = str(record.shown)
+    if told.startswith(_BACK):
+        return f"go {told}"
+    name, _, more = told.partition(" ")
+    return f"{_SPECIAL.get(name, f'go on with {name}')} {more}".rstrip()

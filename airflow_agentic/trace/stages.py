@@ -8,7 +8,7 @@ that were not needed.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_agentic.trace.document import AnswerTrace, AttemptTrace, TaskTrace
+    from airflow_agentic.trace.manifest import TaskState
     from airflow_agentic.trace.outline import Outlined
     from airflow_agentic.trace.record import Record
     from airflow_agentic.trace.source import Source
@@ -58,6 +59,8 @@ class _Parts:
     attempts: list[AttemptTrace] = field(default_factory=list)
     answers: list[AnswerTrace] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    #: as the run's last task saw them, where Airflow can't be asked any more
+    sealed: dict[str, TaskState] = field(default_factory=dict)
 
 
 def stages_of(
@@ -71,6 +74,8 @@ def stages_of(
             parts = units[planned.stage, planned.rounds]
             parts.planned.append(planned)
             by_task[planned.task_id] = parts
+    for told in source.manifest.tasks if source.manifest and source.facts is None else ():
+        by_task[told.task_id].sealed[told.task_id] = told
     for task in tasks:
         by_task[task.task_id].tasks.append(task)
     for attempt in attempts:
@@ -122,8 +127,13 @@ def _row(parts: _Parts) -> StageSummary:
         tries=len(parts.attempts) or _times_done(parts.records),
         model=next((attempt.model for attempt in reversed(parts.attempts) if attempt.model), None),
         error=None if state in ("success", "skipped") else _error(parts, last),
-        skipped_by=next((own.skipped_by for own in reversed(parts.tasks) if own.skipped_by), None),
+        skipped_by=_skipped_by(parts.tasks) if state == "skipped" else None,
     )
+
+
+def _skipped_by(tasks: Sequence[TaskTrace]) -> str | None:
+    """The last of its tasks stands for the stage."""
+    return next((task.skipped_by for task in reversed(tasks) if task.skipped_by), None)
 
 
 def _times_done(records: Sequence[Record]) -> int:
@@ -163,7 +173,7 @@ def _times(parts: _Parts, state: str) -> tuple[str | None, str | None]:
 
 def _state(parts: _Parts) -> str:
     """The last task's state, which is the stage's; unless another one failed first, or is at work."""
-    by_task = [[task.state for task in parts.tasks if task.task_id == planned.task_id] for planned in parts.planned]
+    by_task = [_states(parts, planned.task_id) for planned in parts.planned]
     state = worst(by_task[-1])
     if state not in _ENDED and state not in ("killed", "retrying"):
         return _unended([each for states in by_task for each in states], state)
@@ -171,6 +181,13 @@ def _state(parts: _Parts) -> str:
         "failed" in states for planned, states in zip(parts.planned, by_task, strict=True) if planned.kind != "item"
     )
     return "failed" if state == "upstream_failed" and failed else str(state)
+
+
+def _states(parts: _Parts, task_id: str) -> list[str | None]:
+    """Of a task's instances."""
+    if task_id in parts.sealed:
+        return [parts.sealed[task_id].state]
+    return [task.state for task in parts.tasks if task.task_id == task_id]
 
 
 def _unended(states: Iterable[str | None], last: str | None) -> str:
@@ -199,8 +216,13 @@ def _items(parts: _Parts) -> dict[str, int] | None:
         )
         return {"total": len(last), "failed": failed}
     mapped = [task.task_id for task in parts.planned if task.mapped]
-    ran = [task for task in parts.tasks if mapped and task.task_id == mapped[-1] and task.map_index >= 0]
-    ran = [task for task in ran if task.state not in (None, "skipped", "upstream_failed")]
-    if not ran:
-        return None
-    return {"total": len(ran), "failed": sum(task.state == "failed" for task in ran)}
+    counted = _instances(parts, mapped[-1]) if mapped else Counter()
+    ran = {state: count for state, count in counted.items() if state not in (None, "skipped", "upstream_failed")}
+    return {"total": sum(ran.values()), "failed": ran.get("failed", 0)} if ran else None
+
+
+def _instances(parts: _Parts, task_id: str) -> Counter[str | None]:
+    """How many instances of a mapped task are in each state."""
+    if task_id in parts.sealed:
+        return Counter(parts.sealed[task_id].instances or {})
+    return Counter(task.state for task in parts.tasks if task.task_id == task_id and task.map_index >= 0)

@@ -99,31 +99,36 @@ def _skipped_by(
     source: Source, tasks: Sequence[TaskTrace], decisions: Sequence[DecisionTrace]
 ) -> tuple[TaskTrace, ...]:
     """
-    The decisions that ruled tasks out: directly, or by ruling out what they follow.
+    The decisions that ruled tasks out: directly, or by ruling out what they follow. Of several, the last one: until
+    then there was another way.
 
     A task follows the instance of its own map index where there is one.
     """
     last = {(decision.task_id, decision.map_index): decision for decision in decisions if decision.error is None}
-    because: dict[tuple[str, int], str] = {}
+    because: dict[tuple[str, int], DecisionTrace] = {}
     for task in tasks:
         if task.state != _SKIPPED:
             continue
         planned = source.planned.get(task.task_id)
         found = _direct(task, planned, last)
-        if found is None and planned is not None:
+        if not found and planned is not None:
             ways = [(name, index) for name in planned.upstream for index in (task.map_index, -1)]
-            found = next((because[way] for way in ways if way in because), None)
-        if found is not None:
-            because[task.task_id, task.map_index] = found
-    return tuple(replace(task, skipped_by=because.get((task.task_id, task.map_index))) for task in tasks)
+            found = [because[way] for way in ways if way in because]
+        if found:
+            because[task.task_id, task.map_index] = max(found, key=lambda decision: decision.decided)
+    ids = {key: decision.id for key, decision in because.items()}
+    return tuple(replace(task, skipped_by=ids.get((task.task_id, task.map_index))) for task in tasks)
 
 
-def _direct(task: TaskTrace, planned: Outlined | None, last: dict[tuple[str, int], DecisionTrace]) -> str | None:
+def _direct(
+    task: TaskTrace, planned: Outlined | None, last: dict[tuple[str, int], DecisionTrace]
+) -> list[DecisionTrace]:
     own = last.get((task.task_id, task.map_index))
     if own is not None and own.about == "when":
-        return own.id
+        return [own]
+    found = []
     for route, outcomes in planned.chosen_by if planned is not None else ():
         decision = last.get((route, task.map_index)) or last.get((route, -1))
         if decision is not None and decision.outcome not in outcomes:
-            return decision.id
-    return None
+            found.append(decision)
+    return found

@@ -21,7 +21,7 @@ def usage_of(record: AttemptRecord) -> UsageTrace:
         details = record.error.get("details") or {}
         told = details.get("usage") or {}
         tokens = {"input": told.get("input_tokens"), "output": told.get("output_tokens")}
-        cost = details.get("cost_usd")
+        cost = details.get("cost_usd") if cost is None else cost
     calls = _calls(record, told.get("requests"))
     return UsageTrace(
         calls=calls,

@@ -60,7 +60,7 @@ output: {{result: "{{{{ copes }}}}", there: "{{{{ extra is defined }}}}"}}
     assert ran.states["extra"] == ran.states["needs_it"] == "skipped"
     assert ran.output() == {"result": "none", "there": False}
     assert ran.xcoms("extra") == {}
-    assert [(stage.stage, stage.state, stage.attempts) for stage in ran.trace.stages] == [
+    assert [(stage.stage, stage.state, stage.tries) for stage in ran.trace.stages] == [
         ("extra", "skipped", 0),
         ("needs_it", "skipped", 0),
         ("copes", "success", 1),
@@ -145,7 +145,7 @@ output: {{result: "{{{{ flaky }}}}"}}
     assert attempts[0].error["kind"] == "unavailable"
     assert attempts[0].next_wait is not None
     [stage] = ran.trace.stages
-    assert (stage.state, stage.attempts, stage.error) == ("success", 3, None)
+    assert (stage.state, stage.tries, stage.error) == ("success", 3, None)
 
 
 def test_a_long_wait_is_airflows_and_attempts_go_on_counting(
@@ -167,7 +167,7 @@ output: {{result: "{{{{ slow }}}}"}}
         (3, 3, "success"),
     ]
     [stage] = ran.trace.stages
-    assert (stage.attempts, stage.waited) == (3, 2.0)
+    assert (stage.tries, stage.waited) == (3, 2.0)
 
 
 def test_used_up_attempts_fail_the_run_and_say_why(run_template: RunTemplate) -> None:

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import pytest
 from support.clearing import clear
 
-from airflow_agentic.trace.assemble import assemble
+from airflow_agentic.trace.airflow_rest import facts_from_rest
+from airflow_agentic.trace.assemble import assembled
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.airflow_env import AirflowEnv
 
-    from airflow_agentic.trace.assemble import RunTrace
+    from airflow_agentic.trace.document import Trace
     from airflow_agentic.trace.record import AttemptRecord
 
 pytestmark = pytest.mark.airflow
@@ -32,8 +33,8 @@ def attempts(airflow: AirflowEnv, dag_id: str, run_id: str) -> list[AttemptRecor
     return [record for path, record in store.records(dag_id, run_id).items() if "/attempts/" in path]  # type: ignore[misc]
 
 
-def trace(airflow: AirflowEnv, dag_id: str, run_id: str) -> RunTrace:
-    return assemble(dag_id, run_id, TraceStore(airflow.trace_url))
+def trace(airflow: AirflowEnv, dag_id: str, run_id: str) -> Trace:
+    return assembled(dag_id, run_id, facts_from_rest(airflow.rest, dag_id, run_id), TraceStore(airflow.trace_url))
 
 
 def patch_state(airflow: AirflowEnv, dag_id: str, run_id: str, task_id: str, state: str) -> Any:
@@ -118,5 +119,5 @@ output: {{result: "{{{{ flaky }}}}"}}
     ]
     told = trace(airflow, "cleared", first.run_id)
     assert (told.state, told.output) == ("success", {"result": 1})
-    assert [(stage.stage, stage.attempts) for stage in told.stages] == [("one", 1), ("flaky", 2)]
+    assert [(stage.stage, stage.tries) for stage in told.stages] == [("one", 1), ("flaky", 4)]
     assert airflow.rest.xcom("cleared", first.run_id, "run__finish") == {"result": 1}

@@ -9,14 +9,15 @@ import pytest
 from support.records import RUN, answer, artifact, at, attempt, failed_attempt, failure, merge
 
 from airflow_agentic.errors import TraceError
-from airflow_agentic.trace.assemble import assemble
+from airflow_agentic.trace.assemble import assembled
+from airflow_agentic.trace.document import UsageTrace, from_data, to_data
 from airflow_agentic.trace.manifest import Manifest, TaskState, inventory, manifest_from_data
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_agentic.trace.assemble import RunTrace
+    from airflow_agentic.trace.document import Trace
     from airflow_agentic.trace.record import Record
 
 
@@ -25,10 +26,10 @@ def store(tmp_path: Path) -> TraceStore:
     return TraceStore(str(tmp_path))
 
 
-def traced(store: TraceStore, *records: Record) -> RunTrace:
+def traced(store: TraceStore, *records: Record) -> Trace:
     for record in records:
         store.write(record)
-    return assemble(RUN.dag_id, RUN.run_id, store)
+    return assembled(RUN.dag_id, RUN.run_id, store=store)
 
 
 def seal(store: TraceStore, number: int = 1, *tasks: TaskState, **more: Any) -> None:
@@ -49,10 +50,11 @@ def test_a_stage_adds_up_its_attempts(store: TraceStore) -> None:
         attempt(number=2, second=4, tokens={"input": 11, "output": 5}, cost_usd=0.2),
     )
     [stage] = trace.stages
-    assert (stage.state, stage.attempts, stage.seconds, stage.waited) == ("success", 2, 2.0, 2.5)
-    assert (stage.tokens, stage.cost_usd, stage.model) == ({"input": 21, "output": 5}, pytest.approx(0.3), "m-1")
+    assert (stage.state, stage.tries, stage.seconds, stage.waited) == ("success", 2, 2.0, 2.5)
+    used = UsageTrace(calls=2, input_tokens=21, output_tokens=5, cost_usd=pytest.approx(0.3))
+    assert (stage.usage, stage.model, stage.attempts) == (used, "m-1", ("attempt-draft.-1.1.1", "attempt-draft.-1.1.2"))
     assert (stage.agent, stage.error, stage.started, stage.ended) == ("writer", None, at(0), at(5))
-    assert (trace.state, trace.seconds, trace.tokens) == ("running", 5.0, stage.tokens)
+    assert (trace.state, trace.started, trace.ended, trace.usage) == ("running", at(0), None, stage.usage)
     assert trace.template_digest == "d1"
 
 
@@ -76,11 +78,11 @@ def test_a_run_without_a_seal_is_told_as_far_as_it_goes(store: TraceStore) -> No
     ]
     assert trace.stages[2].error == {"kind": "unavailable", "message": "no answer"}
     assert trace.stages[4].error == {"kind": "ExpressionError", "message": "it broke"}
-    assert (trace.stages[5].kind, trace.stages[5].seconds, trace.stages[5].tokens) == ("merge", 0.5, None)
+    assert (trace.stages[5].kind, trace.stages[5].seconds, trace.stages[5].usage) == ("merge", 0.5, UsageTrace())
     assert trace.state == "running"
 
 
-def test_a_cleared_task_starts_anew_but_costs_what_it_cost(store: TraceStore) -> None:
+def test_a_stage_adds_up_what_was_done_before_its_task_was_cleared(store: TraceStore) -> None:
     trace = traced(
         store,
         failed_attempt(number=1, wait=1.0, cost_usd=1.0),
@@ -88,13 +90,17 @@ def test_a_cleared_task_starts_anew_but_costs_what_it_cost(store: TraceStore) ->
         attempt(number=1, try_number=2, second=4, cost_usd=1.0),
     )
     [stage] = trace.stages
-    assert (stage.attempts, stage.cost_usd, stage.started) == (1, 1.0, at(4))
-    assert trace.cost_usd == 3.0
+    assert (stage.tries, stage.usage.cost_usd, stage.started, stage.error) == (3, 3.0, at(0), None)
+    assert trace.usage.cost_usd == 3.0
+    assert [(error.ref, error.then) for error in trace.errors] == [
+        ("attempt-draft.-1.1.1", "retried"),
+        ("attempt-draft.-1.1.2", "stage failed"),
+    ]
 
 
 def test_an_attempt_repeated_after_a_kill_is_of_the_same_life(store: TraceStore) -> None:
     trace = traced(store, attempt(state="killed"), attempt(try_number=2, second=2))
-    assert trace.stages[0].attempts == 2
+    assert trace.stages[0].tries == 2
 
 
 def test_a_sealed_run_is_told_in_the_plans_order(store: TraceStore) -> None:
@@ -112,17 +118,18 @@ def test_a_sealed_run_is_told_in_the_plans_order(store: TraceStore) -> None:
         task("run__finish", "running", "finish"),
     )
     trace = traced(store)
-    assert [(stage.stage, stage.state, stage.attempts) for stage in trace.stages] == [
+    assert [(stage.stage, stage.state, stage.tries) for stage in trace.stages] == [
         ("never", "skipped", 0),
         ("late", "success", 1),
         ("all", "success", 1),
         ("artifact", "success", 1),
     ]
     assert (trace.state, trace.output, trace.error) == ("success", {"x": 1}, None)
-    assert trace.artifacts == (
-        {"task_id": "artifact", "uri": "file:///briefs/tea.md", "bytes": 3, "sha256": "00", "asset": None},
-    )
-    assert json.loads(json.dumps(trace.to_data()))["state"] == "success"
+    [written] = trace.artifacts
+    assert (written.task_id, written.uri, written.content) == ("artifact", "file:///briefs/tea.md", None)
+    assert written.problem is not None
+    assert written.problem in trace.problems
+    assert from_data(json.loads(json.dumps(to_data(trace)))) == trace
 
 
 def test_a_record_after_the_seal_reopens_the_run(store: TraceStore) -> None:
@@ -144,7 +151,7 @@ def test_an_error_of_an_earlier_try_is_not_the_error_of_a_success(store: TraceSt
 
 def test_no_records_is_an_error(store: TraceStore) -> None:
     with pytest.raises(TraceError, match="no records of the run 'none' of 'briefs'"):
-        assemble("briefs", "none", store)
+        assembled("briefs", "none", store=store)
 
 
 @pytest.mark.parametrize("data", [{}, {"format": 1, "kind": "attempt"}, {"format": 1, "kind": "manifest"}])
@@ -183,8 +190,8 @@ def test_a_stage_is_a_row_per_round_that_ran(store: TraceStore) -> None:
         task("draft__route", "success", "route"),
         task("draft__fail", "skipped", "fail"),
     )
-    stages = assemble(RUN.dag_id, RUN.run_id, store).stages
-    assert [(stage.name, stage.state, stage.attempts) for stage in stages] == [
+    stages = assembled(RUN.dag_id, RUN.run_id, store=store).stages
+    assert [(stage.name, stage.state, stage.tries) for stage in stages] == [
         ("draft (round 1)", "success", 1),
         ("draft (round 2)", "success", 1),
         ("qa (round 1)", "skipped", 0),
@@ -211,9 +218,9 @@ def test_a_fan_out_is_one_row(store: TraceStore) -> None:
         TaskState(task_id="verify.done", stage="verify", kind="join", state="success"),
         TaskState(task_id="verify.collect", stage="verify", kind="collect", state="success"),
     )
-    [stage] = assemble(RUN.dag_id, RUN.run_id, store).stages
-    assert (stage.task_id, stage.kind, stage.agent, stage.state) == ("verify.collect", "agent", "writer", "success")
-    assert (stage.attempts, stage.cost_usd, stage.items) == (3, 1.5, {"total": 3, "failed": 1})
+    [stage] = assembled(RUN.dag_id, RUN.run_id, store=store).stages
+    assert (stage.kind, stage.agent, stage.state) == ("agent", "writer", "success")
+    assert (stage.tries, stage.usage.cost_usd, stage.items) == (3, 1.5, {"total": 3, "failed": 1})
 
 
 def test_a_list_that_failed_is_its_stages_failure(store: TraceStore) -> None:
@@ -226,7 +233,7 @@ def test_a_list_that_failed_is_its_stages_failure(store: TraceStore) -> None:
         TaskState(task_id="verify.collect", stage="verify", kind="collect", state="upstream_failed"),
         state="failed",
     )
-    [stage] = assemble(RUN.dag_id, RUN.run_id, store).stages
+    [stage] = assembled(RUN.dag_id, RUN.run_id, store=store).stages
     assert (stage.state, stage.error) == ("failed", {"kind": "ExpressionError", "message": "it broke"})
 
 
@@ -235,9 +242,9 @@ def test_an_answer_is_waited_for(store: TraceStore) -> None:
     store.write(answer("ask", second=20, waited=30, try_number=2))
     for index, seconds in enumerate((1, 2)):
         store.write(answer("each.item", map_index=index, waited=seconds))
-    found = {stage.task_id: stage for stage in assemble(RUN.dag_id, RUN.run_id, store).stages}
+    found = {stage.stage: stage for stage in assembled(RUN.dag_id, RUN.run_id, store=store).stages}
     # the first answer was cleared
-    assert {name: stage.waited for name, stage in found.items()} == {"ask": 30, "each.item": 3}
+    assert {name: stage.waited for name, stage in found.items()} == {"ask": 39, "each.item": 3}
     assert found["ask"].seconds == 0
 
 
@@ -259,7 +266,7 @@ def test_a_pipeline_for_each_item_is_a_row_beside_those_of_its_stages(store: Tra
         TaskState(task_id="clause.item.result", stage="clause", kind="result", state="failed", instances=counts),
         TaskState(task_id="clause.collect", stage="clause", kind="collect", state="success"),
     )
-    found = {stage.stage: stage for stage in assemble(RUN.dag_id, RUN.run_id, store).stages}
+    found = {stage.stage: stage for stage in assembled(RUN.dag_id, RUN.run_id, store=store).stages}
     assert {name: (stage.kind, stage.state, stage.items) for name, stage in found.items()} == {
         "clause": ("pipeline", "success", {"total": 4, "failed": 1}),
         "clause.vote": ("merge", "failed", {"total": 4, "failed": 1}),

@@ -181,9 +181,9 @@ def test_later_versions_may_add_keys() -> None:
 def test_reading_needs_no_airflow(tmp_path: Path) -> None:
     TraceStore(str(tmp_path)).write(attempt())
     code = (
-        "import sys; from airflow_agentic.trace.assemble import assemble; "
+        "import sys; from airflow_agentic.trace.assemble import assembled; "
         "from airflow_agentic.trace.store import TraceStore; "
-        f"trace = assemble({RUN.dag_id!r}, {RUN.run_id!r}, TraceStore({str(tmp_path)!r})); "
+        f"trace = assembled({RUN.dag_id!r}, {RUN.run_id!r}, store=TraceStore({str(tmp_path)!r})); "
         "print(trace.stages[0].stage, 'airflow' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
