@@ -142,8 +142,6 @@ class AgentOperator(PlannedOperator):
         outcome = self.ask(context, scope, lambda asking: asking.outcome())
         if outcome.failed is not None:
             raise self._final(outcome.failed, outcome)
-        if outcome.error is not None and outcome.recovered == "value":
-            self.record_failure(context, outcome.error, recovered=True)
         ti = context["ti"]
         push_provenance(
             ti,

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_agentic import config
+from airflow_agentic.agents.threads import run_to_end
 from airflow_agentic.errors import (
     AgenticError,
     AttemptError,
@@ -125,10 +127,20 @@ class Asking:
             except AgenticError as caught:
                 error = caught
             else:
-                helped: Literal["agent", "value"] = "value" if "value" in entry else "agent"
-                return replace(outcome, error=error, recovered=None if error is None else helped)
+                if error is None:
+                    return outcome
+                if "value" not in entry:
+                    return replace(outcome, error=error, recovered="agent")
+                await self._record_recovered(error, item)
+                return replace(outcome, error=error, recovered="value")
         number = max(past.number, log.number) or None
         return Outcome(error=error, attempt=number, record=log.path or past.path, agent=log.agent)
+
+    async def _record_recovered(self, error: AgenticError, item: Item | None) -> None:
+        """That a fixed value stood in leaves no attempt that would tell."""
+        index = None if item is None else item.index
+        record = partial(self._operator.record_failure, self._context, error, recovered=True, item=index)
+        await run_to_end(record)
 
     async def _asked(
         self, entry: Mapping[str, Any], values: Mapping[str, Any], past: Past, log: AttemptLog, item: Item | None

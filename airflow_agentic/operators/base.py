@@ -311,12 +311,22 @@ class PlannedOperator(BaseOperator):
                 map_index=map_index(ti),
                 try_number=ti.try_number,
                 at=now(),
-                **told,
+                attempt=told["attempt"],
+                why=told["kind"],
+                reason=told["reason"],
+                until=told["until"],
             )
         )
 
-    def record_failure(self, context: Context, error: Exception, *, recovered: bool = False) -> None:
-        """So that the run's last task can say why; the error itself matters more than its record."""
+    def record_failure(
+        self, context: Context, error: Exception, *, recovered: bool = False, item: int | None = None
+    ) -> None:
+        """
+        So that the run's last task can say why; the error itself matters more than its record.
+
+        :param recovered: a fixed value stood in.
+        :param item: the place in the list of the one item that it is about.
+        """
         from airflow_agentic.trace.mask import masked
         from airflow_agentic.trace.record import FailureRecord
 
@@ -330,6 +340,7 @@ class PlannedOperator(BaseOperator):
             at=now(),
             error={**_kind(error), "type": type(error).__name__, "message": masked(str(error))},
             recovered=recovered,
+            item=item,
         )
         try:
             self.write_record(record)

@@ -181,7 +181,7 @@ def used_again(answer: Answer, agent: Agent, request: AgentRequest, number: int)
         sent=sent,
         model=answer.model,
         usage=Usage(requests=0),
-        cost_usd=0.0,
+        cost_usd=None if answer.model is None else 0.0,  # what costs nothing that is known of has no price
         cached={"run": run, "record": answer.record, "stored": answer.stored},
     )
     return Attempt(number=number, started=at, ended=at, seconds=0.0, sent=sent, result=result)

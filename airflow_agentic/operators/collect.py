@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_agentic.errors import StageError
 from airflow_agentic.operators.agent import push_gathered
 from airflow_agentic.operators.base import PlannedOperator
 from airflow_agentic.operators.deciding import KILLED
@@ -52,13 +53,19 @@ class CollectOperator(PlannedOperator):
         """Values stand in for the items whose task left no result; others have had their chance in it."""
         scope = build_scope(context, self.planned)
         return [
-            result if entry["index"] in found else self._stand_in(entry, result, scope)
+            result if entry["index"] in found else self._stand_in_for(context, entry, result, scope)
             for entry, result in zip(entries, results, strict=True)
         ]
 
-    def _stand_in(self, entry: Mapping[str, Any], result: dict[str, Any], scope: Scope) -> dict[str, Any]:
-        found = self.values_for(result["error"]["kind"], {**scope.values, **entry})
-        return {**result, "ok": True, "output": found[0], "error": None, "recovered": "value"} if found else result
+    def _stand_in_for(
+        self, context: Context, entry: Mapping[str, Any], result: dict[str, Any], scope: Scope
+    ) -> dict[str, Any]:
+        error = result["error"]
+        found = self.values_for(error["kind"], {**scope.values, **entry})
+        if not found:
+            return result
+        self.record_failure(context, StageError(error["message"], error["kind"]), recovered=True, item=entry["index"])
+        return {**result, "ok": True, "output": found[0], "error": None, "recovered": "value"}
 
 
 def _dealt(ti: Any, task_id: str) -> list[Any]:

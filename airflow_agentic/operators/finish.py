@@ -68,7 +68,9 @@ class FinishOperator(PlannedOperator):
             raise failure
         push_output(context["ti"], output)
 
-    def record_failure(self, context: Context, error: Exception, *, recovered: bool = False) -> None:
+    def record_failure(
+        self, context: Context, error: Exception, *, recovered: bool = False, item: int | None = None
+    ) -> None:
         """The manifest tells it; a record after the seal would break it."""
 
     def _check_failures(self, states: Mapping[str, str | None], store: TraceStore, run: RunKey) -> None:

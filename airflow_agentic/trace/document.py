@@ -319,7 +319,8 @@ class StageSummary:
         tasks is at work.
     :param queued, waited, seconds: added up over its attempts (of people: ``waited`` for their answers).
     :param tries: of its agents' attempts; how often people were asked; 1 for other kinds once they ran.
-    :param items: ``total`` and ``failed`` of a fan-out.
+    :param items: of a fan-out, ``total``, ``failed``, and ``recovered``: those that something else than their agent
+        helped; null elsewhere.
     :param attempts: ids, in order.
     """
 

@@ -289,7 +289,7 @@ class WaitRecord:
     A try that ended because the next attempt has to wait longer than a worker's slot should be held.
 
     :param attempt: that failed, from 1; 0: a limit was reached, and none was made.
-    :param kind: the language's word for why.
+    :param why: the language's word for it.
     :param until: when Airflow may make the next try: ISO 8601 in UTC.
     """
 
@@ -300,7 +300,7 @@ class WaitRecord:
     try_number: int
     at: str
     attempt: int
-    kind: str
+    why: str
     reason: str
     until: str
 

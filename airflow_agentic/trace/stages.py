@@ -21,6 +21,7 @@ from airflow_agentic.trace.record import (
     AttemptRecord,
     BeginRecord,
     DecisionRecord,
+    FailureRecord,
     MergeRecord,
     WaitRecord,
 )
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.manifest import TaskState
     from airflow_agentic.trace.outline import Outlined
     from airflow_agentic.trace.record import Record
-    from airflow_agentic.trace.source import Source
+    from airflow_agentic.trace.source import Place, Source
 
 PLANNED = "planned"
 #: Kinds of tasks that are no stage's own work.
@@ -44,6 +45,8 @@ _UNSHOWN = ("join", "route", "fail", "finish")
 _NOT_RUN = (PLANNED, "skipped", "upstream_failed")
 #: Airflow's states of a task that has ended.
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+#: States of an attempt after which its item has nothing.
+_FAILED = ("failed", "killed", "lost")
 #: Airflow's states of a task that has been taken up, the one that says most first.
 _TAKEN_UP = ("running", "awaiting_input", "up_for_retry", "restarting", "deferred", "up_for_reschedule", "queued")
 #: Records that tell of no work.
@@ -59,6 +62,8 @@ class _Parts:
     attempts: list[AttemptTrace] = field(default_factory=list)
     answers: list[AnswerTrace] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    #: where a fixed value stood in
+    stood_in: set[Place] = field(default_factory=set)
     #: as the run's last task saw them, where Airflow can't be asked any more
     sealed: dict[str, TaskState] = field(default_factory=dict)
 
@@ -85,6 +90,8 @@ def stages_of(
     for record in sorted(source.material.records.values(), key=began):
         if not isinstance(record, _NO_WORK):
             by_task[record.task_id].records.append(record)
+        if isinstance(record, FailureRecord) and record.recovered:
+            by_task[record.task_id].stood_in.add(source.place(record))
     rows = [_row(parts) for parts in units.values()]
     return tuple(_shown(rows))
 
@@ -210,15 +217,16 @@ def _kind(planned: Sequence[Outlined]) -> str:
 def _items(parts: _Parts) -> dict[str, int] | None:
     """By the attempts, where agents worked on items; else by the mapped tasks that ran."""
     last = {place_of(attempt): attempt for attempt in parts.attempts if attempt.item}
+    helped = parts.stood_in | {place_of(attempt) for attempt in parts.attempts if attempt.recovered_by is not None}
     if last:
-        failed = sum(
-            attempt.state in ("failed", "killed") and attempt.recovered_by is None for attempt in last.values()
-        )
-        return {"total": len(last), "failed": failed}
+        failed = [where for where, attempt in last.items() if attempt.state in _FAILED and where not in helped]
+        return {"total": len(last), "failed": len(failed), "recovered": len(helped)}
     mapped = [task.task_id for task in parts.planned if task.mapped]
     counted = _instances(parts, mapped[-1]) if mapped else Counter()
     ran = {state: count for state, count in counted.items() if state not in (None, "skipped", "upstream_failed")}
-    return {"total": sum(ran.values()), "failed": ran.get("failed", 0)} if ran else None
+    if not ran:
+        return None
+    return {"total": sum(ran.values()), "failed": ran.get("failed", 0), "recovered": len(helped)}
 
 
 def _instances(parts: _Parts, task_id: str) -> Counter[str | None]:

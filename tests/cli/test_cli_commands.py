@@ -258,7 +258,7 @@ def test_new_refuses_what_cant_be_a_dags_name(folder, capsys, name):
 
 
 def test_a_bug_is_not_hidden_as_a_users_mistake(monkeypatch):
-    monkeypatch.setattr("airflow_agentic.cli.schema.language_schema", lambda: 1 / 0)
+    monkeypatch.setattr("airflow_agentic.template.schema.language_schema", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["schema"])
 

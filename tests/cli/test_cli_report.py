@@ -4,96 +4,60 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
+from support.traces import a_decision, a_stage, a_trace
 
 from airflow_agentic.cli.progress import Progress
 from airflow_agentic.cli.report import local_path, print_report
 from airflow_agentic.planning.plan import Plan, PlannedTask
-from airflow_agentic.trace.assemble import RunTrace
-from airflow_agentic.trace.stages import StageTrace
-
-STAGE: dict[str, Any] = {
-    "stage": "draft",
-    "task_id": "draft",
-    "kind": "agent",
-    "agent": "writer",
-    "state": "success",
-    "attempts": 2,
-    "seconds": 1.5,
-    "waited": 0.0,
-    "model": None,
-    "tokens": None,
-    "cost_usd": None,
-    "error": None,
-    "started": None,
-    "ended": None,
-}
+from airflow_agentic.trace.document import Trace, UsageTrace
 
 
-def _trace(*stages: StageTrace, **more: Any) -> RunTrace:
-    known: dict[str, Any] = {
-        "dag_id": "brief",
-        "run_id": "r1",
-        "template_digest": "",
-        "state": "success",
-        "error": None,
-        "output": None,
-        "started": None,
-        "ended": None,
-        "seconds": 2.0,
-        "tokens": None,
-        "cost_usd": None,
-        "artifacts": (),
-    }
-    return RunTrace(**{**known, **more}, stages=stages)
-
-
-def _printed(trace: RunTrace) -> str:
+def _printed(trace: Trace) -> str:
     stream = io.StringIO()
     print_report(Console(file=stream, width=200, highlight=False), trace)
     return stream.getvalue()
 
 
 def test_what_no_stage_has_is_no_column() -> None:
-    text = _printed(_trace(StageTrace(**STAGE)))
+    text = _printed(a_trace(a_stage()))
     assert text.splitlines()[0] == "brief success in 2.0 s  (run r1)"
     assert text.splitlines()[1].split() == ["Stage", "Agent", "State", "Attempts", "Seconds"]
     assert text.splitlines()[2].split() == ["draft", "writer", "success", "2", "1.50"]
 
 
 def test_models_tokens_and_cost_are_shown_where_known() -> None:
-    known = {"model": "m-1", "tokens": {"input": 10, "output": 2}, "cost_usd": 0.0125}
-    text = _printed(_trace(StageTrace(**{**STAGE, **known}), StageTrace(**{**STAGE, "stage": "plain"})))
+    known = UsageTrace(calls=1, input_tokens=10, output_tokens=2, cost_usd=0.0125)
+    text = _printed(a_trace(a_stage(model="m-1", usage=known), a_stage("plain")))
     assert "Tokens in / out" in text
     assert text.splitlines()[2].split()[-5:] == ["m-1", "10", "/", "2", "0.0125"]
 
 
 def test_what_agents_wrote_neither_formats_nor_steers_the_terminal() -> None:
     error = {"kind": "bug", "message": "[red]no\x1b[2Jmarkup\r"}
-    text = _printed(_trace(StageTrace(**{**STAGE, "state": "failed", "error": error}), output={"a": "[b]\x07{{ x }}"}))
+    text = _printed(a_trace(a_stage(state="failed", error=error), output={"a": "[b]\x07{{ x }}"}))
     assert "draft: bug: [red]no�[2Jmarkup�" in text
     assert "a: [b]�{{ x }}" in text
 
 
 def test_an_error_is_told_once() -> None:
-    failed = StageTrace(**{**STAGE, "state": "failed", "error": {"kind": "bug", "message": "no bees"}})
-    assert _printed(_trace(failed, state="failed", error="The run failed: 'draft': no bees")).count("no bees") == 1
-    assert _printed(_trace(failed, error=None)).count("draft: bug: no bees") == 1
+    failed = a_stage(state="failed", error={"kind": "bug", "message": "no bees"})
+    assert _printed(a_trace(failed, state="failed", error="The run failed: 'draft': no bees")).count("no bees") == 1
+    assert _printed(a_trace(failed, error=None)).count("draft: bug: no bees") == 1
 
 
 def test_people_take_no_time_but_are_waited_for() -> None:
-    people = {"stage": "ask", "kind": "human", "agent": None, "attempts": 1, "seconds": 0, "waited": 75.25}
-    lines = _printed(_trace(StageTrace(**STAGE), StageTrace(**{**STAGE, **people}))).splitlines()
+    people = a_stage("ask", kind="human", agent=None, tries=1, seconds=0.0, waited=75.25)
+    lines = _printed(a_trace(a_stage(), people)).splitlines()
     assert lines[1].split()[-2:] == ["Seconds", "Waited"]
     assert lines[2].split() == ["draft", "writer", "success", "2", "1.50"]
     assert lines[3].split() == ["ask", "(human)", "success", "1", "75.2"]
 
 
 def test_a_long_output_is_shortened() -> None:
-    text = _printed(_trace(output={"text": "\n".join(str(number) for number in range(100)), "data": {"é": 1}}))
+    text = _printed(a_trace(output={"text": "\n".join(str(number) for number in range(100)), "data": {"é": 1}}))
     assert "… (70 more lines; --json prints all)" in text
     assert 'data: {"é": 1}' in text
 
@@ -112,18 +76,16 @@ def test_local_artifacts_are_paths(uri: str, path: str) -> None:
 
 
 def test_rounds_items_and_decisions() -> None:
-    rounds = {**STAGE, "rounds": (1, 2)}
+    votes = [a_decision("each.vote", map_index=index, shown=shown) for index, shown in enumerate(("next", "a", "a"))]
     decisions = [
-        {"stage": "draft", "map_index": -1, "round": 2, "max_rounds": 3, "shown": "back to draft"},
-        {"stage": "draft", "map_index": -1, "round": None, "max_rounds": None, "shown": "next"},
-        {"stage": "each.vote", "map_index": 0, "round": None, "max_rounds": None, "shown": "next"},
-        {"stage": "each.vote", "map_index": 1, "round": None, "max_rounds": None, "shown": "lawyer"},
-        {"stage": "each.vote", "map_index": 2, "round": None, "max_rounds": None, "shown": "lawyer"},
+        a_decision("draft", task_id="draft__2", round=2, max_rounds=3, shown="back to draft", outcome="again_draft"),
+        a_decision("draft", task_id="draft__3"),
+        *votes,
     ]
     text = _printed(
-        _trace(
-            StageTrace(**{**rounds, "items": {"total": 5, "failed": 2}}),
-            StageTrace(**{**STAGE, "items": {"total": 4, "failed": 0}}),
+        a_trace(
+            a_stage(name="draft (round 1.2)", rounds=(1, 2), items={"total": 5, "failed": 2, "recovered": 1}),
+            a_stage(items={"total": 4, "failed": 0, "recovered": 0}),
             decisions=tuple(decisions),
         )
     )
@@ -132,7 +94,7 @@ def test_rounds_items_and_decisions() -> None:
     assert text.splitlines()[3].split()[3] == "4"
     assert text.splitlines()[4:6] == [
         "draft, round 2 of 3 → back to draft",
-        "each.vote → next (items: 1), lawyer (items: 2)",
+        "each.vote → next (items: 1), a (items: 2)",
     ]
 
 

@@ -92,7 +92,7 @@ artifact:
     assert (source["name"], source["path"], source["task_id"], source["attempt"]) == ("draft", ["text"], "draft", 1)
     assert source["record"].endswith("/attempts/draft.-1.1.1.json")
     assert number.sources[0]["record"].endswith("/merges/both.-1.1.json")
-    assert ran.trace.artifacts[0]["uri"] == f"file://{file}"
+    assert ran.trace.artifacts[0].uri == f"file://{file}"
 
 
 def test_the_asset_event_says_what_was_written(run_template: RunTemplate, tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ output: {{length: "{{{{ small }}}}"}}
         entry = listed[str(path.relative_to(folder))]
         assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert entry["bytes"] == path.stat().st_size
-    assert {entry["path"].split("/")[0] for entry in manifest["records"]} == {"attempts", "template", "values"}
+    assert {entry["path"].split("/")[0] for entry in manifest["records"]} == {
+        *("attempts", "begin", "template", "values")
+    }
     assert manifest["state"] == "success"
     assert [(task["task_id"], task["state"]) for task in manifest["tasks"]][:2] == [
         ("big", "success"),

@@ -35,7 +35,7 @@ output: {{result: "{{{{ all }}}}"}}
     [record] = ran.records(MergeRecord)
     assert (record.used, record.missing) == (("c", "a"), ({"from": "b", "state": "skipped"},))
     [merged] = [stage for stage in ran.trace.stages if stage.kind == "merge"]
-    assert (merged.state, merged.attempts) == ("success", 1)
+    assert (merged.state, merged.tries) == ("success", 1)
 
 
 def test_a_merge_of_nothing_is_skipped(run_template: RunTemplate) -> None:

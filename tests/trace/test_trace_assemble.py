@@ -220,7 +220,7 @@ def test_a_fan_out_is_one_row(store: TraceStore) -> None:
     )
     [stage] = assembled(RUN.dag_id, RUN.run_id, store=store).stages
     assert (stage.kind, stage.agent, stage.state) == ("agent", "writer", "success")
-    assert (stage.tries, stage.usage.cost_usd, stage.items) == (3, 1.5, {"total": 3, "failed": 1})
+    assert (stage.tries, stage.usage.cost_usd, stage.items) == (3, 1.5, {"total": 3, "failed": 1, "recovered": 0})
 
 
 def test_a_list_that_failed_is_its_stages_failure(store: TraceStore) -> None:
@@ -268,7 +268,7 @@ def test_a_pipeline_for_each_item_is_a_row_beside_those_of_its_stages(store: Tra
     )
     found = {stage.stage: stage for stage in assembled(RUN.dag_id, RUN.run_id, store=store).stages}
     assert {name: (stage.kind, stage.state, stage.items) for name, stage in found.items()} == {
-        "clause": ("pipeline", "success", {"total": 4, "failed": 1}),
-        "clause.vote": ("merge", "failed", {"total": 4, "failed": 1}),
-        "clause.lawyer": ("human", "success", {"total": 1, "failed": 0}),
+        "clause": ("pipeline", "success", {"total": 4, "failed": 1, "recovered": 0}),
+        "clause.vote": ("merge", "failed", {"total": 4, "failed": 1, "recovered": 0}),
+        "clause.lawyer": ("human", "success", {"total": 1, "failed": 0, "recovered": 0}),
     }
