@@ -33,7 +33,7 @@ from airflow_agentic.operators.people import (
     options_of,
     params_of,
 )
-from airflow_agentic.operators.scope import build_scope
+from airflow_agentic.operators.scope import build_scope, run_inputs
 from airflow_agentic.operators.xcom import push_output, push_provenance, unwrapped
 from airflow_agentic.template.people import SUBMIT
 from airflow_agentic.trace.mask import masked
@@ -131,6 +131,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         :param asked: the question.
         :raises PeopleError: there is no answer, or none that was asked for.
         """
+        run_inputs(context)  # what somebody answers may hold the run's passwords
         answer = answer_of(self.planned.stage, self.planned.config, event)
         record = self._record(context, Question.from_data(asked), answer)
         if answer.error is None:
@@ -157,8 +158,8 @@ class HumanOperator(PlannedOperator, HITLOperator):
     def _question(self, scope: Scope) -> Question:
         own = self.planned.config
         return Question(
-            subject=self._rendered("ask", scope) or "",
-            body=self._rendered("body", scope),
+            subject=masked(self._rendered("ask", scope) or ""),
+            body=masked(self._rendered("body", scope)),
             options=options_of(own["options"]),
             assignees=self._assignees(scope),
             default=default_of(own["on_timeout"]),
@@ -197,7 +198,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
         # As the operator's own attributes: there, notifiers find what a link to the question is made of.
-        self.subject, self.body, self.options = masked(question.subject), _shown(question.body), list(question.options)
+        self.subject, self.body, self.options = question.subject, _shown(question.body), list(question.options)
         self.defaults = None if question.default is None else [question.default]
         fields = params_of(self.planned.config["fields"])
         self.params = ParamsDict({name: Param(source="task", **field) for name, field in fields.items()})
@@ -233,8 +234,8 @@ class HumanOperator(PlannedOperator, HITLOperator):
                 try_number=ti.try_number,
                 round=self.planned.round,
                 item=self._item(),
-                subject=masked(question.subject),
-                body=masked(question.body),
+                subject=question.subject,
+                body=question.body,
                 options=question.options,
                 assignees=question.assignees,
                 asked=question.asked,
@@ -259,7 +260,7 @@ def _shown(body: str | None) -> str | None:
     """The body as Airflow's views may show it, which load the images in it."""
     from airflow_agentic.shown import safe_markdown
 
-    return None if body is None else safe_markdown(masked(body))
+    return None if body is None else safe_markdown(body)
 
 
 def _comparable(value: Any) -> Any:
