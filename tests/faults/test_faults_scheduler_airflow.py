@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -66,18 +68,30 @@ def begin(airflow: LooseAirflow, name: str, server: GatedServer) -> str:
     return run_id
 
 
-def tries(airflow: LooseAirflow, name: str, run_id: str) -> list[int]:
-    return [ti["try_number"] for ti in airflow.rest.task_instances(name, run_id) if ti["task_id"] == "work.item"]
+def wait_until_given_up(airflow: LooseAirflow, run_id: str) -> None:
+    """Wait for the moment in which the run's tasks are taken from their processes. (The API is too slow for it.)"""
+    query = "SELECT count(*) FROM task_instance WHERE run_id = ? AND task_id = 'work.item' AND state = 'running'"
+    deadline = time.monotonic() + 120
+    with contextlib.closing(sqlite3.connect(airflow.home / "airflow.db")) as database:
+        while database.execute(query, (run_id,)).fetchone()[0] == AT_ONCE:
+            assert time.monotonic() < deadline, "the tasks are still running"
+            time.sleep(0.02)
 
 
-def check_end(airflow: LooseAirflow, name: str, run_id: str, server: GatedServer) -> None:
+def check_end(airflow: LooseAirflow, name: str, run_id: str, lost: frozenset[int] = frozenset()) -> None:
+    """
+    See that the run ended well.
+
+    :param lost: items whose answers may have come to a process that nobody listened to any more.
+    """
     ran = airflow.finish(name, run_id, timeout=240)
     assert ran.state == "success", str(ran)
     assert airflow.rest.xcom(name, run_id, "run__finish") == {"all": ITEMS, "last": 1000}
     store = TraceStore(airflow.trace_url)
     records = [record for record in store.records(name, run_id).values() if isinstance(record, AttemptRecord)]
     succeeded = Counter(record.item["index"] for record in records if record.item and record.state == "success")
-    assert succeeded == Counter(range(ITEMS)), "each item succeeded once"
+    assert set(succeeded) == set(range(ITEMS))
+    assert {index for index, times in succeeded.items() if times > 1} <= lost, "an item succeeded twice"
 
 
 @pytest.mark.parametrize("how", ["kill", "kill_all_of"])
@@ -92,9 +106,9 @@ def test_a_scheduler_that_is_killed(loose: LooseAirflow, how: str) -> None:
         time.sleep(16)
         loose.begin("scheduler")
         # the orphans are still at the gate when the new scheduler gives them up, and get their answers just then
-        loose.wait_until(lambda: 2 in tries(loose, name, run_id), what="second try", timeout=120)
+        wait_until_given_up(loose, run_id)
         server.gate.set()
-        check_end(loose, name, run_id, server)
+        check_end(loose, name, run_id, frozenset(int(path[1:]) for path in at_gate))
         asked = server.asked
     assert all(asked[path] == 1 for path in before), "what had succeeded is asked for again"
     repeated = {path for path, times in asked.items() if times > 1}
@@ -108,6 +122,6 @@ def test_a_scheduler_that_is_back_soon(loose: LooseAirflow) -> None:
         loose.kill("scheduler")
         loose.begin("scheduler")
         server.gate.set()
-        check_end(loose, "scheduler_back", run_id, server)
+        check_end(loose, "scheduler_back", run_id)
         asked = server.asked
     assert asked == Counter([f"/{number}" for number in range(ITEMS)] + ["/1000"])
