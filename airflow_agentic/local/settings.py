@@ -119,6 +119,15 @@ SEVERAL_MACHINES: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        section="scheduler",
+        option="task_queued_timeout_check_interval",
+        value="30",
+        why=(
+            "How often tasks are looked for that a worker took and was lost before it began them, which is when "
+            "`task_queued_timeout` has passed; the default is 120 s."
+        ),
+    ),
+    Setting(
         section="celery",
         option="extra_celery_config",
         value='{"imports": ["airflow_agentic.deploy.preload"]}',

@@ -35,6 +35,8 @@ CALLS = {"fan_of_thirty": 30, "three_rounds": 7, "three_ways": 4}
 #: Stages that call; records of attempts are more, because Python agents leave records, too.
 ATTEMPTS = {"fan_of_thirty": 32, "three_rounds": 7, "three_ways": 5}
 TOTAL = sum(RUNS[name] * CALLS[name] for name in RUNS)
+#: As in ``.env``. What a worker has taken when it is killed, and hasn't begun, is to come back while the test waits.
+SETTINGS = {"WORKER_CONCURRENCY": "4", "PARALLELISM": "8", "TASK_QUEUED_TIMEOUT": "120"}
 #: Seconds.
 TIMEOUT = 900.0
 #: Seconds between an answer and its being kept; what is lost in them was at work when the worker was killed.
@@ -48,7 +50,7 @@ def topology(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topology]:
     folder = PROJECT / ".test" / "distributed"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    topology = Topology(folder, TEMPLATES, workers=2, settings={"WORKER_CONCURRENCY": "4", "PARALLELISM": "8"})
+    topology = Topology(folder, TEMPLATES, workers=2, settings=SETTINGS)
     for name, value in topology.environment.items():
         if name.startswith(("AWS_", "AIRFLOW__AGENTIC__")):
             monkeypatch.setenv(name, value)
