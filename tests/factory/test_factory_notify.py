@@ -116,3 +116,15 @@ def test_an_argument_that_reads_what_is_not_there_is_an_error() -> None:
     entry = {"notifier": "support.notifiers.FileNotifier", "arguments": {"file": "x", "text": "{{ first.text }}"}}
     with pytest.raises(ExpressionError):
         make_notifier(entry, {})
+
+
+def test_what_is_inserted_into_html_is_text(tmp_path: Path) -> None:
+    file = tmp_path / "told.jsonl"
+    text = "<p class='own'>{{ draft.text }}</p>{% for part in draft.parts %}<b>{{ part }}</b>{% endfor %}"
+    arguments = {"file": str(file), "subject": "{{ draft.text }}", "html_content": text}
+    entry = {"notifier": "support.notifiers.LetterNotifier", "arguments": arguments}
+    hostile = "<script>alert(1)</script>"
+    make_notifier(entry, {"draft": {"text": hostile, "parts": [hostile, '" onload="x']}})({"run_id": "1"})  # type: ignore[typeddict-item]
+    told = json.loads(file.read_text())["text"]
+    shown = "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert told == [hostile, f"<p class='own'>{shown}</p><b>{shown}</b><b>&quot; onload=&quot;x</b>"]
