@@ -63,16 +63,17 @@ class RunNotification:
         self._entry = entry
         self.__name__ = str(entry["notifier"])
 
-    def __call__(self, context: Context) -> None:
+    def __call__(self, context: Context, more: Mapping[str, Any] | None = None) -> None:
         """
         Notify.
 
+        :param more: values that the arguments can read beside those of the run.
         :raises Exception: what the notifier raises; Airflow logs it.
         """
         if "ti" in context and not _has_task_api():
             log.info("%s is not called: the run was a trial in this process", self.__name__)
             return
-        notifier = make_notifier(self._entry, self._scope(context))
+        notifier = make_notifier(self._entry, {**self._scope(context), **(more or {})})
         notifier(context)
 
     def _scope(self, context: Context) -> dict[str, Any]:

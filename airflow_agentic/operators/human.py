@@ -62,8 +62,8 @@ class HumanOperator(PlannedOperator, HITLOperator):
     template_fields = ()
     ui_color = "#fde2e4"
 
-    #: told when the stage starts to wait
-    notifications: Sequence[Callable[[Context], None]] = ()
+    #: told when the stage starts to wait, with the error that led here, if one did
+    notifications: Sequence[Callable[[Context, Mapping[str, Any]], None]] = ()
     #: in a fan-out, the entry of the list
     given: Any = None
 
@@ -116,7 +116,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         except AgenticError as error:
             self._push(context, self.stand_in(context, error, scope.values), recovered="value")
             return
-        self._notify(context)
+        self._notify(context, scope)
         raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asdict(question)}, timeout=self.response_timeout)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> None:
@@ -214,11 +214,12 @@ class HumanOperator(PlannedOperator, HITLOperator):
                 "showing the question of the earlier try, and nobody should answer what isn't asked. Start a new run."
             )
 
-    def _notify(self, context: Context) -> None:
+    def _notify(self, context: Context, scope: Scope) -> None:
         """Tell those who want to know; that it can't be told is no reason not to ask."""
+        why = {name: value for name, value in scope.values.items() if name == "error"}
         for notification in self.notifications:
             try:
-                notification(context)
+                notification(context, why)
             except Exception:
                 self.log.exception("The notifier %s failed", getattr(notification, "__name__", notification))
 
