@@ -34,9 +34,6 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def url(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket that isn't there yet."""
-    from s3fs import S3FileSystem
-
-    S3FileSystem.clear_instance_cache()  # it was made for another store
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -89,9 +86,6 @@ def test_an_artifact_takes_the_place_of_a_former_one(url: str) -> None:
 
 
 def test_a_store_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    from s3fs import S3FileSystem
-
-    S3FileSystem.clear_instance_cache()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(ConfigError, match="the store can't be used"):
