@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_former_store() -> None:
-    """fsspec keeps file systems, with the address and the keys that they were made with."""
+    """File systems are kept by fsspec, with the address and the keys that they were made with."""
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()
