@@ -187,9 +187,7 @@ def result_texts(
     for event, names in _EVENTS.items():
         for index, notifier in enumerate(getattr(spec.notify, event)):
             for loc, text in nested(notifier.model_extra, ("notify", event, index)):
-                yield TextKey(
-                    owner=f"notify.{event}", source=source, loc=loc, text=text, names=names, stages=True
-                )
+                yield TextKey(owner=f"notify.{event}", source=source, loc=loc, text=text, names=names, stages=True)
     for index, notifier in enumerate(spec.deadline.notify if spec.deadline else ()):
         for loc, text in nested(notifier.model_extra, ("deadline", "notify", index)):
             yield TextKey(owner="deadline", source=source, loc=loc, text=text, names=STAGE_NAMES, stages=False)
