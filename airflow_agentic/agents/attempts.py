@@ -191,9 +191,7 @@ class _Tries:
         except StoppedError:
             raise
         except Exception as caught:
-            error = _as_attempt_error(caught)
-            error.message = unexposed(error.message)
-            error.args = (error.message,)
+            error = _unexposed(_as_attempt_error(caught))
             killed = False
         finally:
             seconds = max(0.0, time.monotonic() - clock - waiting.here)
@@ -283,6 +281,13 @@ def _as_attempt_error(error: Exception) -> AttemptError:
         wrapped = failure(error, "The agent")
     wrapped.__cause__ = error
     return wrapped
+
+
+def _unexposed(error: AttemptError) -> AttemptError:
+    """What others are told of it, without secrets."""
+    error.message, error.reply, error.details = map(unexposed, (error.message, error.reply, error.details))
+    error.args = (error.message,)
+    return error
 
 
 def _feedback(error: AttemptError) -> MalformedReply:

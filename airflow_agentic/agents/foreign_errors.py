@@ -40,6 +40,7 @@ _TIMEOUTS = {
     "openai": ("APITimeoutError",),
     "anthropic": ("APITimeoutError",),
     "botocore": ("ConnectTimeoutError", "ReadTimeoutError"),
+    "azure": ("ServiceRequestTimeoutError", "ServiceResponseTimeoutError"),
 }
 _UNAVAILABLE = {
     "builtins": ("ConnectionError",),
@@ -55,7 +56,7 @@ _UNAVAILABLE = {
     "openai": ("APIConnectionError",),
     "anthropic": ("APIConnectionError",),
     "botocore": ("EndpointConnectionError", "ConnectionError", "HTTPClientError"),
-    "azure": ("ServiceRequestError", "ServiceResponseError"),
+    "azure": ("ServiceRequestError", "ServiceResponseError", "IncompleteReadError"),
 }
 #: A kind of timeout by its class, also where the connection was refused at once.
 _NOT_REACHED = {"urllib3": ("NewConnectionError",)}

@@ -34,7 +34,7 @@ async def keep_secret(headers: Mapping[str, Any], login: tuple[str, str] | None)
     """
     from airflow_agentic.trace.mask import register_secret, unexposed
 
-    unknown = [secret for secret in _secrets(headers, login) if unexposed(secret) == secret]
+    unknown = [secret for secret in dict.fromkeys(_secrets(headers, login)) if unexposed(secret) == secret]
     if unknown:
         await asyncio.to_thread(register_secret, unknown)  # it tells Airflow's supervisor
 

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config, storage
@@ -84,23 +85,15 @@ def try_store(url: str, name: str) -> None:
     :raises ConfigError: that failed, or what is there can be overwritten when it must not be.
     """
     filesystem, root = _prepare_folder(url, name)
-    path, data = f"{root}/.tried-{uuid.uuid4().hex}", b"tried"
     try:
-        storage.create(filesystem, path, data)
-        try:
-            storage.create(filesystem, path, b"again")
-        except FileExistsError:
-            pass
-        else:
-            raise ConfigError(
-                f"{name} can't be used: a file that exists was written again. The store must know conditional writes "
-                "(If-None-Match on PutObject), or one record could take another's place."
-            )
-        if filesystem.cat_file(path) != data:
-            raise ConfigError(f"{name} can't be used: what was read isn't what was written.")
-        filesystem.rm_file(path)
-    except OSError as error:
+        is_kept = _is_kept(filesystem, root)
+    except Exception as error:
         raise ConfigError(f"{name} can't be used: {error}") from None
+    if not is_kept:
+        raise ConfigError(
+            f"{name} can't be used: a file that exists was written again. The store must know conditional writes "
+            "(If-None-Match on PutObject), or one record could take another's place."
+        )
 
 
 def check_limiter() -> str:
@@ -155,6 +148,18 @@ def create_admin() -> str:
     return f"The user {user} may do everything."
 
 
+def _is_kept(filesystem: Any, root: str) -> bool:
+    """Whether a file that is written, and then created once more, is what was written first."""
+    path, data = f"{root}/.tried-{uuid.uuid4().hex}", b"tried"
+    storage.create(filesystem, path, data)
+    with suppress(FileExistsError):
+        storage.create(filesystem, path, b"again")
+    try:
+        return bool(filesystem.cat_file(path) == data)
+    finally:
+        filesystem.rm_file(path)
+
+
 def _prepare_folder(url: str, name: str) -> tuple[Any, str]:
     """The file system and root of a URL, whose bucket or folder exists afterwards."""
     try:
@@ -162,7 +167,7 @@ def _prepare_folder(url: str, name: str) -> tuple[Any, str]:
         bucket = root if storage.is_local(filesystem) else root.split("/")[0]
         if not filesystem.exists(bucket):
             filesystem.makedirs(bucket, exist_ok=True)
-    except (ValueError, ImportError, OSError) as error:
+    except Exception as error:  # what a store's client raises is its own
         raise ConfigError(f"{name} can't be used: {error}") from None
     return filesystem, root
 

@@ -8,7 +8,7 @@ notification's problem, not the DAG's.
 
 What an argument renders to is data. Airflow's notifiers render their template fields with Airflow's own Jinja when
 they are called, which would evaluate what an agent wrote, with connections in reach; so that is switched off for all
-fields that hold anything of ours.
+fields that hold anything of ours. And what is inserted into HTML is text: nothing in it is a tag.
 """
 
 from __future__ import annotations
@@ -63,16 +63,17 @@ class RunNotification:
         self._entry = entry
         self.__name__ = str(entry["notifier"])
 
-    def __call__(self, context: Context) -> None:
+    def __call__(self, context: Context, more: Mapping[str, Any] | None = None) -> None:
         """
         Notify.
 
+        :param more: values that the arguments can read beside those of the run.
         :raises Exception: what the notifier raises; Airflow logs it.
         """
         if "ti" in context and not _has_task_api():
             log.info("%s is not called: the run was a trial in this process", self.__name__)
             return
-        notifier = make_notifier(self._entry, self._scope(context))
+        notifier = make_notifier(self._entry, {**self._scope(context), **(more or {})})
         notifier(context)
 
     def _scope(self, context: Context) -> dict[str, Any]:
@@ -138,10 +139,10 @@ def make_notifier(entry: Mapping[str, Any], scope: Mapping[str, Any]) -> BaseNot
     :raises ImportError, AttributeError: there is no such class.
     :raises ExpressionError: an argument can't be rendered.
     """
-    from airflow_agentic.template.expressions import render, texts_in
+    from airflow_agentic.template.expressions import texts_in
 
     module, _, name = entry["notifier"].rpartition(".")
-    arguments = render(entry["arguments"], scope)
+    arguments = {key: _rendered(key, value, scope) for key, value in entry["arguments"].items()}
     notifier: BaseNotifier = getattr(import_module(module), name)(**arguments)
     touchy = [text for text in texts_in(arguments) if any(mark in text for mark in _MARKS)]
     notifier.template_fields = tuple(
@@ -150,6 +151,17 @@ def make_notifier(entry: Mapping[str, Any], scope: Mapping[str, Any]) -> BaseNot
         if field not in arguments and not _holds(getattr(notifier, field, None), touchy)
     )
     return notifier
+
+
+def _rendered(key: str, value: Any, scope: Mapping[str, Any]) -> Any:
+    """An argument; in one that is HTML by its name (``html_content``), what is inserted into it is text."""
+    from html import escape
+
+    from airflow_agentic.template.expressions import render, render_changed
+
+    if isinstance(value, str) and key.startswith("html"):
+        return render_changed(value, scope, lambda inserted, _: escape(inserted))
+    return render(value, scope)
 
 
 def _deadline(plan: Plan) -> Any:

@@ -33,7 +33,7 @@ from airflow_agentic.operators.people import (
     options_of,
     params_of,
 )
-from airflow_agentic.operators.scope import build_scope
+from airflow_agentic.operators.scope import build_scope, run_inputs
 from airflow_agentic.operators.xcom import push_output, push_provenance, unwrapped
 from airflow_agentic.template.people import SUBMIT
 from airflow_agentic.trace.mask import masked
@@ -62,8 +62,8 @@ class HumanOperator(PlannedOperator, HITLOperator):
     template_fields = ()
     ui_color = "#fde2e4"
 
-    #: told when the stage starts to wait
-    notifications: Sequence[Callable[[Context], None]] = ()
+    #: told when the stage starts to wait, with the error that led here, if one did
+    notifications: Sequence[Callable[[Context, Mapping[str, Any]], None]] = ()
     #: in a fan-out, the entry of the list
     given: Any = None
 
@@ -116,7 +116,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         except AgenticError as error:
             self._push(context, self.stand_in(context, error, scope.values), recovered="value")
             return
-        self._notify(context)
+        self._notify(context, scope)
         raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asdict(question)}, timeout=self.response_timeout)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> None:
@@ -131,6 +131,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         :param asked: the question.
         :raises PeopleError: there is no answer, or none that was asked for.
         """
+        run_inputs(context)  # what somebody answers may hold the run's passwords
         answer = answer_of(self.planned.stage, self.planned.config, event)
         record = self._record(context, Question.from_data(asked), answer)
         if answer.error is None:
@@ -157,8 +158,8 @@ class HumanOperator(PlannedOperator, HITLOperator):
     def _question(self, scope: Scope) -> Question:
         own = self.planned.config
         return Question(
-            subject=self._rendered("ask", scope) or "",
-            body=self._rendered("body", scope),
+            subject=masked(self._rendered("ask", scope) or ""),
+            body=masked(self._rendered("body", scope)),
             options=options_of(own["options"]),
             assignees=self._assignees(scope),
             default=default_of(own["on_timeout"]),
@@ -197,7 +198,7 @@ class HumanOperator(PlannedOperator, HITLOperator):
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
         # As the operator's own attributes: there, notifiers find what a link to the question is made of.
-        self.subject, self.body, self.options = masked(question.subject), _shown(question.body), list(question.options)
+        self.subject, self.body, self.options = question.subject, _shown(question.body), list(question.options)
         self.defaults = None if question.default is None else [question.default]
         fields = params_of(self.planned.config["fields"])
         self.params = ParamsDict({name: Param(source="task", **field) for name, field in fields.items()})
@@ -213,11 +214,12 @@ class HumanOperator(PlannedOperator, HITLOperator):
                 "showing the question of the earlier try, and nobody should answer what isn't asked. Start a new run."
             )
 
-    def _notify(self, context: Context) -> None:
+    def _notify(self, context: Context, scope: Scope) -> None:
         """Tell those who want to know; that it can't be told is no reason not to ask."""
+        why = {name: value for name, value in scope.values.items() if name == "error"}
         for notification in self.notifications:
             try:
-                notification(context)
+                notification(context, why)
             except Exception:
                 self.log.exception("The notifier %s failed", getattr(notification, "__name__", notification))
 
@@ -233,8 +235,8 @@ class HumanOperator(PlannedOperator, HITLOperator):
                 try_number=ti.try_number,
                 round=self.planned.round,
                 item=self._item(),
-                subject=masked(question.subject),
-                body=masked(question.body),
+                subject=question.subject,
+                body=question.body,
                 options=question.options,
                 assignees=question.assignees,
                 asked=question.asked,
@@ -259,7 +261,7 @@ def _shown(body: str | None) -> str | None:
     """The body as Airflow's views may show it, which load the images in it."""
     from airflow_agentic.shown import safe_markdown
 
-    return None if body is None else safe_markdown(masked(body))
+    return None if body is None else safe_markdown(body)
 
 
 def _comparable(value: Any) -> Any:

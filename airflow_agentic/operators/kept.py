@@ -8,7 +8,6 @@ for reasons of the way to the model; one that ended because of what was said beg
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +66,11 @@ class KeptSteps:
 
 def to_data(attempt: Attempt, try_number: int) -> dict[str, Any]:
     """A successful attempt as plain data, and the try that made it."""
-    data = asdict(attempt)
-    return {**data, "started": attempt.started.isoformat(), "ended": attempt.ended.isoformat(), "try": try_number}
+    if attempt.result is None:
+        raise ValueError("the attempt has no result")
+    result = {**vars(attempt.result), "usage": vars(attempt.result.usage)}
+    dates = {key: getattr(attempt, key).isoformat() for key in ("started", "ended")}
+    return {**vars(attempt), **dates, "result": result, "try": try_number}
 
 
 def from_data(data: dict[str, Any]) -> tuple[Attempt, int]:

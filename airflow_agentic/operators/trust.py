@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from airflow_agentic.planning.plan import PlannedTask
+    from airflow_agentic.template.expressions import RenderedPassage
     from airflow_agentic.template.references import Path
 
 #: Numbers of the package's own making.
@@ -39,17 +40,15 @@ class Trust:
         :raises ExpressionError: it can't be rendered.
         """
         from airflow_agentic.agents.marking import mark
-        from airflow_agentic.template.expressions import render_passages
+        from airflow_agentic.template.expressions import render_changed
 
-        rendered, passages = render_passages(text, values)
-        parts, end = [], 0
         sure = not _has_names(text) or self._reads_trusted(text)
-        for passage in passages:
-            parts.append(rendered[end : passage.start])
-            inserted, end = rendered[passage.start : passage.end], passage.end
+
+        def marked(inserted: str, passage: RenderedPassage) -> str:
             is_trusted = sure and self._trusts(passage.reads)
-            parts.append(inserted if is_trusted else mark(inserted, _source(passage.reads)))
-        return "".join([*parts, rendered[end:]])
+            return inserted if is_trusted else mark(inserted, _source(passage.reads))
+
+        return render_changed(text, values, marked)
 
     def _reads_trusted(self, value: Any) -> bool:
         from airflow_agentic.template.expressions import texts_in

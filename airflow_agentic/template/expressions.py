@@ -279,6 +279,21 @@ def render_passages(text: str, scope: Mapping[str, Any]) -> tuple[str, list[Rend
     return rendered
 
 
+def render_changed(text: str, scope: Mapping[str, Any], change: Callable[[str, RenderedPassage], str]) -> str:
+    """
+    Render a text, with a change to each part that an expression inserted.
+
+    :param change: told the part and where it is from; what stands there instead.
+    :raises ExpressionError: it can't be rendered.
+    """
+    rendered, passages = render_passages(text, scope)
+    parts, end = [], 0
+    for passage in passages:
+        parts += [rendered[end : passage.start], change(rendered[passage.start : passage.end], passage)]
+        end = passage.end
+    return "".join([*parts, rendered[end:]])
+
+
 def whole_expression(text: str) -> nodes.Expr | None:
     """The expression, when the text is one whole ``{{ … }}`` and nothing else."""
     if is_text(text):

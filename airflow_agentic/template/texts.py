@@ -27,8 +27,8 @@ AGENT_NAMES = ("input",)
 MERGE_NAMES = ("inputs", "run", "item")
 OUTPUT_NAMES = ("inputs", "run", "artifact")
 FLOW_NAMES = ("round", "feedback", "error")
-#: Where a text may stand that tells somebody something.
-_EVENTS = ("on_failure", "on_success", "on_escalation")
+#: Where a text may stand that tells somebody something. People may be asked because of an error.
+_EVENTS = {"on_failure": OUTPUT_NAMES, "on_success": OUTPUT_NAMES, "on_escalation": (*OUTPUT_NAMES, "error")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,12 +184,10 @@ def result_texts(
                 stages=True,
             )
     yield from output_texts(spec.output, ("output",), source, OUTPUT_NAMES)
-    for event in _EVENTS:
+    for event, names in _EVENTS.items():
         for index, notifier in enumerate(getattr(spec.notify, event)):
             for loc, text in nested(notifier.model_extra, ("notify", event, index)):
-                yield TextKey(
-                    owner=f"notify.{event}", source=source, loc=loc, text=text, names=OUTPUT_NAMES, stages=True
-                )
+                yield TextKey(owner=f"notify.{event}", source=source, loc=loc, text=text, names=names, stages=True)
     for index, notifier in enumerate(spec.deadline.notify if spec.deadline else ()):
         for loc, text in nested(notifier.model_extra, ("deadline", "notify", index)):
             yield TextKey(owner="deadline", source=source, loc=loc, text=text, names=STAGE_NAMES, stages=False)

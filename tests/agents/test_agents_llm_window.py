@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from support.requests import attempt_all, make_request, run_once, settings
 from airflow_agentic.agents.kinds import make_agent
 from airflow_agentic.agents.marking import unmarked
 from airflow_agentic.errors import AttemptError, FinalError
+from airflow_agentic.limits.purse import purse_of
 from airflow_agentic.template.expressions import render_string
 
 pytest.importorskip("pydantic_ai")
@@ -372,6 +374,20 @@ def test_a_summary_is_not_paid_for_again_by_the_next_attempt(connect: Connect) -
     assert told[1].window["summaries"] == []
     assert told[1].window["cuts"] == told[0].window["cuts"]
     assert told[0].error.details["usage"]["requests"] == sums
+
+
+def test_summaries_are_calls_of_the_runs_budget(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AGENTIC__LIMITER_URL", str(tmp_path / "limits.db"))
+    purse = purse_of({"calls": 2}, f"brief/{tmp_path}")
+    with OpenAIServer(good("Done."), rules=(("Sum up this text", [good(SUMMARY)]),)) as server:
+        connect(server)
+        told, end = attempt_all(llm("summarize"), replace(ask({"question": "Which?", "text": TEXT}), spending=purse))
+    assert isinstance(end, FinalError)
+    assert end.kind == "budget_exceeded"
+    assert len(server.requests) == 2
+    assert len(told[0].window["summaries"]) == 2
 
 
 def test_a_failing_summary_fails_the_attempt_and_what_was_paid_is_in_the_record(connect: Connect) -> None:

@@ -17,7 +17,7 @@ from airflow_agentic.agents.window_values import SHORTEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-NOTE = re.compile(r"\s*\[… \d+ of \d+ (items|paragraphs|sentences|lines|words) left out\]")
+NOTE = re.compile(r"(?:\n\n| )?\[… \d+ of \d+ (items|paragraphs|sentences|lines|words) left out\]")
 
 
 def size(values: Mapping[str, Any]) -> int:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
@@ -119,16 +118,6 @@ def test_the_recommended_settings_are_made() -> None:
     }
 
 
-def test_every_setting_is_one_that_airflow_knows() -> None:
-    known = {option.upper() for option in OPTIONS}
-    for service in services(new_variables()).values():
-        for name in service.environment:
-            parts = name.split("__")
-            if parts[0] != "AIRFLOW" or len(parts) != 3:
-                continue
-            assert parts[2] in known if parts[1] == "AGENTIC" else _is_airflows(parts[1], parts[2]), name
-
-
 def test_every_place_of_files_is_a_shared_one() -> None:
     shared = services(new_variables())["airflow-worker"].environment
     places = [name for name in OPTIONS if name.endswith("_url")]
@@ -160,13 +149,3 @@ def _locked(name: str) -> dict[str, str]:
 
 
 _REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[.*\])?==(\S+)(.*?) \\$", re.MULTILINE)
-
-
-def _is_airflows(section: str, option: str) -> bool:
-    from airflow.configuration import conf
-    from airflow.providers_manager import ProvidersManager
-
-    ProvidersManager().initialize_providers_configuration()
-    sections: dict[str, Any] = {name.replace(".", "_").upper(): name for name in conf.configuration_description}
-    named = sections.get(section)
-    return named is not None and option.lower() in conf.configuration_description[named]["options"]

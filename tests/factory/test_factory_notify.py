@@ -10,8 +10,9 @@ import pytest
 from support.pipelines import plan_of_text
 from support.template_runs import run_plan
 
+from airflow_agentic.errors import TemplateError
 from airflow_agentic.factory.dag import build_dag_from_plan
-from airflow_agentic.factory.notify import make_notifier, tell_missed_deadline
+from airflow_agentic.factory.notify import escalations, make_notifier, tell_missed_deadline
 from airflow_agentic.template.expressions import ExpressionError
 
 if TYPE_CHECKING:
@@ -116,3 +117,40 @@ def test_an_argument_that_reads_what_is_not_there_is_an_error() -> None:
     entry = {"notifier": "support.notifiers.FileNotifier", "arguments": {"file": "x", "text": "{{ first.text }}"}}
     with pytest.raises(ExpressionError):
         make_notifier(entry, {})
+
+
+def test_what_is_inserted_into_html_is_text(tmp_path: Path) -> None:
+    file = tmp_path / "told.jsonl"
+    text = "<p class='own'>{{ draft.text }}</p>{% for part in draft.parts %}<b>{{ part }}</b>{% endfor %}"
+    arguments = {"file": str(file), "subject": "{{ draft.text }}", "html_content": text}
+    entry = {"notifier": "support.notifiers.LetterNotifier", "arguments": arguments}
+    hostile = "<script>alert(1)</script>"
+    make_notifier(entry, {"draft": {"text": hostile, "parts": [hostile, '" onload="x']}})({"run_id": "1"})  # type: ignore[typeddict-item]
+    told = json.loads(file.read_text())["text"]
+    shown = "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert told == [hostile, f"<p class='own'>{shown}</p><b>{shown}</b><b>&quot; onload=&quot;x</b>"]
+
+
+ESCALATING = """\
+version: 1
+stages:
+  ask: {{human: {{ask: "Go on?", options: [Yes], timeout: 1d, on_timeout: Yes}}}}
+notify:
+  {event}:
+    - {{notifier: support.notifiers.FileNotifier, file: "{file}", text: "{{{{ error.kind | default('none') }}}}"}}
+"""
+
+
+def test_an_escalation_can_say_why(tmp_path: Path) -> None:
+    file = tmp_path / "told"
+    plan = plan_of_text(tmp_path, ESCALATING.format(event="on_escalation", file=file), "escalating")
+    (notification,) = escalations(plan)
+    context = {"dag": build_dag_from_plan(plan), "run_id": "run 1"}
+    notification(context, {"error": {"stage": "draft", "kind": "rejected", "message": "no"}})  # type: ignore[arg-type]
+    notification(context, {})  # type: ignore[arg-type]
+    assert [one["text"] for one in told(file)] == ["rejected", "none"]
+
+
+def test_only_an_escalation_has_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="'error' can't be read here"):
+        plan_of_text(tmp_path, ESCALATING.format(event="on_failure", file="x"))

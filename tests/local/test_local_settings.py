@@ -34,12 +34,11 @@ def test_the_page_shows_no_other_settings() -> None:
     assert exports == [f"export {setting.variable}={setting.value}" for setting in RECOMMENDED]
 
 
-@pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.option)
+# Those for several machines are options of providers that only `make test-distributed` has, and are tested there.
+@pytest.mark.parametrize("setting", [*RECOMMENDED, *SINGLE_MACHINE], ids=lambda setting: setting.option)
 def test_airflow_knows_every_setting(setting: Setting) -> None:
     from airflow.configuration import conf
-    from airflow.providers_manager import ProvidersManager
 
-    ProvidersManager().initialize_providers_configuration()
     assert conf.get_default_value(setting.section, setting.option) is not None
 
 

@@ -246,7 +246,7 @@ artifact: {{path: open.txt, content: "plain"}}
 """,
         key="hunter2-and-more",
     )
-    assert ran.output() == {"result": "with hunter2-and-more inside"}
+    assert ran.output() == {"result": "with *** inside"}
     assert ran.attempts("user")[0].output == {"seen": "with *** inside"}
     files = [path for path in (tmp_path / "trace").rglob("*") if path.is_file()]
     assert files

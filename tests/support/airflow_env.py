@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.local.rest import RestClient, RestError
-from airflow_agentic.local.server import CORE, LocalAirflow
+from airflow_agentic.local.server import CORE, USER, LocalAirflow
 from airflow_agentic.local.settings import bundle_list
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ class AirflowEnv:
     def rest(self) -> RestClient:
         """Airflow's REST API."""
         return self._server.rest
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """The name and password of somebody who may do everything."""
+        return USER, self._server.password
 
     def start(self) -> None:
         """Start it and wait until it is ready."""

@@ -52,3 +52,10 @@ class FailingNotifier(FileNotifier):
     def notify(self, context: Context) -> None:
         """Fail."""
         raise ConnectionError("nobody listens")
+
+
+class LetterNotifier(FileNotifier):
+    """Has arguments like Airflow's notifiers that send mail."""
+
+    def __init__(self, *, file: str, subject: str, html_content: str) -> None:
+        super().__init__(file=file, text=[subject, html_content])

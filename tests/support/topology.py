@@ -134,6 +134,17 @@ class Running:
             self.process.wait()
         return len(members)
 
+    def connections_to(self, port: int) -> int:
+        """How many connections its processes have to a server on this machine."""
+        found = 0
+        for pid in self._members():
+            with suppress(psutil.Error):
+                found += sum(
+                    bool(connection.raddr) and connection.raddr.port == port and connection.status == "ESTABLISHED"
+                    for connection in psutil.Process(pid).net_connections(kind="tcp")
+                )
+        return found
+
     def stop(self, grace: float) -> None:
         """Ask it to end, and end what is left after some seconds."""
         if self.process is None:

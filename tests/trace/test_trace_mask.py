@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_agentic.trace.mask import masked, register_secret
+from airflow_agentic.trace.mask import masked, register_secret, unexposed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +52,11 @@ def test_what_is_no_json_becomes_text() -> None:
         "nan": "NaN",
         "t": [1, 2],
     }
+
+
+def test_values_that_go_on_lose_secrets_but_no_fields() -> None:
+    register_secret("s3cr3t-value-4")
+    given = {"token": "kept", "s3cr3t-value-4": ["a s3cr3t-value-4!", 7, None, ("s3cr3t-value-4",)]}
+    assert unexposed(given) == {"token": "kept", "***": ["a ***!", 7, None, ["***"]]}
+    assert given["token"] == "kept"
+    assert "s3cr3t-value-4" in given
