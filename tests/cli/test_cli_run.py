@@ -215,12 +215,12 @@ def test_a_run_is_told_by_stages_and_rounds(shell: CommandLine) -> None:
     assert ran.document["output"] == {"n": 3, "pages": 2}
     rows = [(row["stage"], row["rounds"], row["kind"], row["items"]) for row in ran.document["stages"]]
     assert sorted(rows, key=str) == [
-        ("check", [1], "agent", {"total": 3, "failed": 0}),
-        ("check", [2], "agent", {"total": 3, "failed": 0}),
+        ("check", [1], "agent", {"total": 3, "failed": 0, "recovered": 0}),
+        ("check", [2], "agent", {"total": 3, "failed": 0, "recovered": 0}),
         ("draft", [1], "agent", None),
         ("draft", [2], "agent", None),
-        ("pages", [], "pipeline", {"total": 2, "failed": 0}),
-        ("pages.page", [], "agent", {"total": 2, "failed": 0}),
+        ("pages", [], "pipeline", {"total": 2, "failed": 0, "recovered": 0}),
+        ("pages.page", [], "agent", {"total": 2, "failed": 0, "recovered": 0}),
     ]
     told = [line.partition("  ")[0] for line in ran.err.splitlines() if line.partition(":")[0] != "Starting Airflow …"]
     assert sorted(told) == [
