@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SHARDS = 3
 #: Of each shard; all are more than 20 runs.
-CASES = 15
+CASES = 10
 #: Seconds between a clock's reading here and there.
 NEAR = 0.05
 
