@@ -10,7 +10,7 @@ from airflow_agentic.trace.words import condition_words
 
 
 def seen(**values: Any) -> list[dict[str, Any]]:
-    """What a condition read; ``_`` stands for dots, and `...` for what was undefined."""
+    """What a condition read; two underlines stand for a dot, ``...`` for what was undefined."""
     named = {name.replace("__", "."): value for name, value in values.items()}
     return [{"path": path} if value is ... else {"path": path, "value": value} for path, value in named.items()]
 
