@@ -37,8 +37,8 @@ def all_runs(airflow: AirflowEnv, dag_id: str) -> dict[str, FinishedRun]:
     """
     The runs, by name; each is called as the faults of its calls are.
 
-    They are made while the DAG is paused. Airflow's api-server writes its audit log from its event loop: on SQLite, a run
-    that is made while a task's request has begun to write stops both for as long as SQLite waits for a lock.
+    They are made while the DAG is paused. Airflow's api-server writes its audit log from its event loop: on SQLite, a
+    run that is made while a task's request has begun to write stops both for as long as SQLite waits for a lock.
     """
     names = [name_of(number) for number in range(RUNS)]
     airflow.rest.call("PATCH", f"/dags/{dag_id}", {"is_paused": True})
