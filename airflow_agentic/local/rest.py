@@ -15,7 +15,8 @@ from airflow_agentic.errors import AgenticError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TIMEOUT = 30.0
+#: Seconds for one answer: a busy machine may take long to start a run.
+_TIMEOUT = 60.0
 _POLL = 0.3
 #: Seconds before the second and the third time.
 _AGAIN = (0.5, 2.0)
