@@ -38,6 +38,7 @@ def _function(command: Command) -> Callable[[argparse.Namespace], None]:
     def run(arguments: argparse.Namespace) -> None:
         from airflow_agentic.cli.main import call
 
+        arguments.inside_airflow = True
         code = call(command, arguments)
         if code:
             sys.exit(code)

@@ -50,6 +50,14 @@ def _argument(*flags: str, **settings: Any) -> Argument:
 
 
 _JSON = _argument("--json", action="store_true", help="print one JSON document instead of text")
+#: For commands that assemble traces.
+_AIRFLOW = _argument(
+    "--airflow",
+    metavar="URL",
+    help="ask the Airflow there what left no record: lost tries, queues (user and password, or a token, in the "
+    "environment variables AIRFLOW_AGENTIC_USER and AIRFLOW_AGENTIC_PASSWORD, or AIRFLOW_AGENTIC_TOKEN); default: "
+    "records only, and inside of an Airflow (`airflow agentic`) its database",
+)
 _TEMPLATE = _argument("template", metavar="TEMPLATE", help="the template's file")
 _INPUTS = (
     _argument(
@@ -121,6 +129,7 @@ COMMANDS = (
             _argument(
                 "run_id", metavar="RUN_ID", nargs="?", help="the run, or its folder's name; default: list all runs"
             ),
+            _AIRFLOW,
             _JSON,
         ),
     ),

@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
         one = group.add_parser(command.name, help=command.help, description=command.help)
         for argument in command.arguments:
             one.add_argument(*argument.flags, **argument.settings)
-        one.set_defaults(command=command)
+        one.set_defaults(command=command, inside_airflow=False)
     return parser
 
 

@@ -1,5 +1,5 @@
 """
-``trace``: what happened in a run, or which runs there are, from their records.
+``trace``: what happened in a run, or which runs there are, from their records, and from Airflow where one is asked.
 
 Airflow isn't needed, nor imported unless it is configured.
 """
@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_agentic import config
+from airflow_agentic.cli.facts import facts_source
 
 if TYPE_CHECKING:
     import argparse
+
+    from airflow_agentic.trace.facts_source import FactsSource
 
 _SET_IN_FILE = re.compile(r"^\s*trace_url(_cmd|_secret)?\s*[=:]", re.MULTILINE)
 
@@ -26,7 +29,7 @@ def trace_command(arguments: argparse.Namespace) -> int:
     _load_configuration()
     if arguments.run_id is None:
         return list_runs(arguments.dag_id, as_json=arguments.json)
-    return trace(arguments.dag_id, arguments.run_id, as_json=arguments.json)
+    return trace(arguments.dag_id, arguments.run_id, facts_source(arguments), as_json=arguments.json)
 
 
 def list_runs(dag_id: str, *, as_json: bool) -> int:
@@ -49,12 +52,13 @@ def list_runs(dag_id: str, *, as_json: bool) -> int:
     return 0
 
 
-def trace(dag_id: str, run_id: str, *, as_json: bool) -> int:
+def trace(dag_id: str, run_id: str, ask: FactsSource, *, as_json: bool) -> int:
     """
     Print a run's trace; 0.
 
     :param run_id: or the name of the folder of its records.
-    :raises TraceError: the run left no records, or one of them is unreadable.
+    :param ask: what Airflow knows of the run.
+    :raises TraceError: the run left no records and Airflow doesn't know it, or the store or Airflow doesn't answer.
     """
     from airflow_agentic.trace.assemble import assembled
     from airflow_agentic.trace.document import to_data
@@ -62,7 +66,8 @@ def trace(dag_id: str, run_id: str, *, as_json: bool) -> int:
     from airflow_agentic.trace.store import TraceStore
 
     store = TraceStore()
-    found = assembled(dag_id, run_called(dag_id, run_id, store), store=store)
+    known_as = run_called(dag_id, run_id, store)
+    found = assembled(dag_id, known_as, ask(dag_id, known_as), store)
     if as_json:
         print(json.dumps(to_data(found), ensure_ascii=False, indent=2))
         return 0

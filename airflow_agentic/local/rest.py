@@ -1,4 +1,4 @@
-"""A small client of Airflow's REST API (v2): as much as the demo and the tests ask for."""
+"""A small client of Airflow's REST API (v2): as much as the demo, the trace and the tests ask for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 from airflow_agentic.errors import AgenticError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 #: Seconds for one answer: a busy machine may take long to start a run.
 _TIMEOUT = 60.0
@@ -39,14 +39,24 @@ class RestClient:
     """
     Talks to one Airflow as one user.
 
-    :param url: of the api-server, without a path.
+    :param url: of the api-server, without the API's path.
+    :param token: of the user, where there is one already; else it is asked for with the password.
+    :param proxies: scheme → URL, by which the server is reached; none are needed on this machine.
     """
 
-    def __init__(self, url: str, *, user: str, password: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str = "",
+        password: str = "",
+        token: str | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
         self.url = url
         self._login = {"username": user, "password": password}
-        self._token: str | None = None
-        self._open = build_opener(ProxyHandler({})).open  # it is on this machine
+        self._token = token
+        self._open = build_opener(ProxyHandler(dict(proxies or {}))).open
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """

@@ -14,8 +14,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_agentic.errors import TraceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class UnknownRunError(TraceError):
+    """Airflow doesn't know the run: there never was one, or it was deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.errors import TraceError
-from airflow_agentic.trace.airflow import InstanceFacts, RunFacts, TryFacts, all_tries, utc
+from airflow_agentic.trace.airflow import InstanceFacts, RunFacts, TryFacts, UnknownRunError, all_tries, utc
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -22,14 +21,14 @@ def facts_from_database(session: Session, dag_id: str, run_id: str) -> RunFacts:
     """
     The facts of a run, in four queries.
 
-    :raises TraceError: Airflow doesn't know the run.
+    :raises UnknownRunError: Airflow doesn't know the run.
     """
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
     run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
     if run is None:
-        raise TraceError(f"Airflow doesn't know the run {run_id!r} of {dag_id!r}.")
+        raise UnknownRunError(f"Airflow doesn't know the run {run_id!r} of {dag_id!r}.")
     return RunFacts(
         dag_id=dag_id,
         run_id=run_id,

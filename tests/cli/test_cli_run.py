@@ -146,8 +146,8 @@ def test_a_run_that_is_ended_leaves_a_record_and_no_process(shell: CommandLine, 
     assert children
     time.sleep(0.5)
     process.send_signal(number)
-    process.wait(timeout=20)
-    gone, alive = psutil.wait_procs(children, timeout=20)
+    process.wait(timeout=60)
+    gone, alive = psutil.wait_procs(children, timeout=60)
     assert gone
     assert not alive
     [record] = (shell.home / "airflow").glob("agentic/trace/slow/*/attempts/*.json")
