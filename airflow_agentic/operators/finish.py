@@ -9,6 +9,7 @@ without a word. In every case it seals the run with a manifest.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.manifest import TaskState
     from airflow_agentic.trace.record import RunKey
     from airflow_agentic.trace.store import TraceStore
+
+
+log = logging.getLogger(__name__)
+
+#: Where the run's seal is kept apart from its records: among the XComs of its last task, and in that task's log.
+SEAL_KEY = "seal"
 
 
 class FinishOperator(PlannedOperator):
@@ -123,7 +130,9 @@ class FinishOperator(PlannedOperator):
             tasks=self._task_states(states),
             records=inventory(store, run),
         )
-        store.write_manifest(run, try_number, manifest.to_data())
+        seal = store.write_manifest(run, try_number, manifest.to_data())
+        log.info("The run's seal, the SHA-256 of its manifest.%d.json, is %s", try_number, seal)
+        context["ti"].xcom_push(SEAL_KEY, seal)
 
     def _task_states(self, states: Mapping[str, str | None]) -> tuple[TaskState, ...]:
         from airflow_agentic.trace.manifest import TaskState

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic import storage
 from airflow_agentic.trace.document import ArtifactTrace, PassageTrace
 from airflow_agentic.trace.record import ArtifactRecord
 from airflow_agentic.trace.source import id_of
@@ -114,12 +113,14 @@ class Origins:
 def artifacts_of(source: Source, origins: Origins) -> tuple[tuple[ArtifactTrace, ...], list[str]]:
     """The last artifact of each task that writes one, and what couldn't be read."""
     last = {record.task_id: (path, record) for path, record in source.of(ArtifactRecord)}
-    found = [_artifact(path, record, origins) for path, record in last.values()]
+    found = [_artifact(path, record, origins, _content(record, source)) for path, record in last.values()]
     return tuple(found), [artifact.problem for artifact in found if artifact.problem is not None]
 
 
-def _artifact(path: str, record: ArtifactRecord, origins: Origins) -> ArtifactTrace:
-    content, problem = _content(record)
+def _artifact(
+    path: str, record: ArtifactRecord, origins: Origins, read: tuple[str | None, str | None]
+) -> ArtifactTrace:
+    content, problem = read
     passages = tuple(
         PassageTrace(
             start=passage.start,
@@ -144,11 +145,10 @@ def _artifact(path: str, record: ArtifactRecord, origins: Origins) -> ArtifactTr
     )
 
 
-def _content(record: ArtifactRecord) -> tuple[str | None, str | None]:
+def _content(record: ArtifactRecord, source: Source) -> tuple[str | None, str | None]:
     """The artifact as it is now, if it is the one that was written; else why not."""
     try:
-        filesystem, path = storage.open_url(record.uri)
-        data: bytes = filesystem.cat_file(path)
+        data = source.read_artifact(record)
     except (OSError, ValueError, ImportError) as error:
         return None, f"The artifact {record.uri} can't be read: {error}"
     if hashlib.sha256(data).hexdigest() != record.sha256:

@@ -125,3 +125,13 @@ def numbers_of(path: str, prefix: str) -> list[int]:
 def manifest_path(dag_id: str, run_id: str, try_number: int) -> str:
     """The manifest that a try of the run's last task wrote."""
     return f"{run_folder(dag_id, run_id)}/manifest.{try_number}.json"
+
+
+def seal_path(dag_id: str, run_id: str, try_number: int) -> str:
+    """The digest of that manifest."""
+    return f"{run_folder(dag_id, run_id)}/manifest.{try_number}.sha256"
+
+
+def seal_line(digest: str, path: str) -> str:
+    """What is in it, as ``sha256sum`` prints and checks it."""
+    return f"{digest}  {path.rpartition('/')[2]}\n"

@@ -48,7 +48,7 @@ class Manifest:
     :param error: why the run failed, null when it succeeded.
     :param output: the run's result, null when it failed.
     :param tasks: in the plan's order.
-    :param records: every file of the run: ``path`` (below the run's folder), ``sha256``, ``bytes``; sorted.
+    :param records: every other file of the run: ``path`` (below the run's folder), ``sha256``, ``bytes``; sorted.
     """
 
     run: RunKey
@@ -83,13 +83,13 @@ def manifest_from_data(data: dict[str, Any]) -> Manifest:
 
 def inventory(store: TraceStore, run: RunKey) -> tuple[dict[str, Any], ...]:
     """
-    Every file that the run has left so far, with its digest; large values are named by theirs already.
+    Every file that the run has left so far, former manifests too, with its digest; large values are named by theirs.
 
     :raises TraceError: one of them can't be read.
     """
     folder = layout.run_folder(run.dag_id, run.run_id)
     files = store.files(run.dag_id, run.run_id)
-    whole = [path for path in files if layout.folder_of(path) in (*layout.FOLDERS, "template")]
+    whole = [path for path in files if layout.folder_of(path) != "values"]
     entries = []
     for path, data in store.read_many(whole).items():
         if isinstance(data, TraceError):

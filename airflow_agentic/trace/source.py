@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_agentic import storage
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.facts import began, kind_of
 from airflow_agentic.trace.outline import Outlined, from_states, outlined
 from airflow_agentic.trace.record import ArtifactRecord, BeginRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_agentic.trace.airflow import InstanceFacts, RunFacts, TryFacts
     from airflow_agentic.trace.manifest import Manifest
     from airflow_agentic.trace.material import Material
@@ -32,16 +35,25 @@ FINISH = "finish"
 _REPEATED = ("item", "items", "collect")
 
 
+def read_where_it_was_written(record: ArtifactRecord) -> bytes:
+    """What is now at an artifact's URI."""
+    filesystem, path = storage.open_url(record.uri)
+    content: bytes = filesystem.cat_file(path)
+    return content
+
+
 @dataclass(frozen=True)
 class Source:
     """
     One run.
 
     :param facts: null where Airflow wasn't asked.
+    :param read_artifact: gives the content behind an artifact's record; raises OSError, ValueError or ImportError.
     """
 
     material: Material
     facts: RunFacts | None
+    read_artifact: Callable[[ArtifactRecord], bytes] = read_where_it_was_written
 
     @cached_property
     def manifest(self) -> Manifest | None:

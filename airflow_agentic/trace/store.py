@@ -14,10 +14,11 @@ from airflow_agentic import config, storage
 from airflow_agentic.errors import ConfigError, TraceError
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.record import from_data, to_data
-from airflow_agentic.trace.values import pack, unpack
+from airflow_agentic.trace.values import digest_of, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import BinaryIO
 
     from airflow_agentic.trace.record import BeginRecord, Record, RunKey
 
@@ -119,13 +120,17 @@ class TraceStore:
 
     def write_manifest(self, run: RunKey, try_number: int, data: dict[str, Any]) -> str:
         """
-        Store a manifest.
+        Store a manifest, and before it its digest: a manifest without one isn't as it was written.
 
+        :returns: the digest of its file (SHA-256, hex): the run's seal.
         :raises TraceError: it is there already, or can't be written.
         """
-        path = layout.manifest_path(run.dag_id, run.run_id, try_number)
-        self._create(path, _to_json(data))
-        return path
+        path, content = layout.manifest_path(run.dag_id, run.run_id, try_number), _to_json(data)
+        seal = digest_of(content)
+        line = layout.seal_line(seal, path)
+        self._create(layout.seal_path(run.dag_id, run.run_id, try_number), line.encode())
+        self._create(path, content)
+        return seal
 
     def manifest(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         """
@@ -157,6 +162,17 @@ class TraceStore:
         """
         All files of a run, in one listing: the bytes of each by its path, sorted; none of a run that left nothing.
 
+        Those that were being written when a process died are left out, like all whose names begin with a dot.
+
+        :raises TraceError: the store can't be listed.
+        """
+        found = self.everything(dag_id, run_id)
+        return {path: size for path, size in found.items() if not path.rpartition("/")[2].startswith(".")}
+
+    def everything(self, dag_id: str, run_id: str) -> dict[str, int]:
+        """
+        As :meth:`files`, with nothing left out; of what is no file (a pipe, a link that leads nowhere), -1 bytes.
+
         :raises TraceError: the store can't be listed.
         """
         root = self._full(layout.run_folder(dag_id, run_id))
@@ -168,8 +184,12 @@ class TraceStore:
         except OSError as error:
             raise TraceError(f"The trace in {self.url} can't be listed: {error}") from None
         below = len(self._root) + 1
-        sizes = {name[below:]: int(entry["size"] or 0) for name, entry in found.items()}
-        return {path: sizes[path] for path in sorted(sizes) if not path.rpartition("/")[2].startswith(".")}
+        sizes = {name[below:]: self._size(name, entry) for name, entry in found.items()}
+        return {path: sizes[path] for path in sorted(sizes)}
+
+    def _size(self, name: str, entry: dict[str, Any]) -> int:
+        is_file = entry["type"] == "file" or self._filesystem.isfile(name)
+        return int(entry["size"] or 0) if is_file else -1
 
     def read_many(self, paths: Iterable[str]) -> dict[str, bytes | TraceError]:
         """
@@ -203,6 +223,15 @@ class TraceStore:
         except OSError as error:
             raise TraceError(f"{path} in {self.url} can't be read: {error}") from None
         return data
+
+    def open(self, path: str) -> BinaryIO:
+        """
+        A file's content, to be read in parts.
+
+        :raises OSError: it is missing or unreadable.
+        """
+        opened: BinaryIO = self._filesystem.open(self._full(path), "rb")
+        return opened
 
     def pack(self, value: Any, run: RunKey) -> Any:
         """The value as it is stored: large parts moved out, see :mod:`~airflow_agentic.trace.values`."""
