@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_agentic.errors import AgenticError, RunFailedError
 from airflow_agentic.operators.base import PlannedOperator, now
@@ -120,6 +120,7 @@ class FinishOperator(PlannedOperator):
         run, try_number = self.run_key(context), context["ti"].try_number
         store.write_template(run, self.source)
         packed = store.pack(masked(output), run)
+        self._sum_up(store, run, try_number, states, "success" if failure is None else "failed")
         manifest = Manifest(
             run=run,
             try_number=try_number,
@@ -133,6 +134,25 @@ class FinishOperator(PlannedOperator):
         seal = store.write_manifest(run, try_number, manifest.to_data())
         log.info("The run's seal, the SHA-256 of its manifest.%d.json, is %s", try_number, seal)
         context["ti"].xcom_push(SEAL_KEY, seal)
+
+    def _sum_up(
+        self,
+        store: TraceStore,
+        run: RunKey,
+        try_number: int,
+        states: Mapping[str, str | None],
+        state: Literal["success", "failed"],
+    ) -> None:
+        """Write the run's summary. It only adds up what is there: a run without one isn't the worse for it."""
+        from airflow_agentic.operators.summing import summary_of
+
+        try:
+            records = store.records(run.dag_id, run.run_id).values()
+            store.write_summary(
+                summary_of(run, try_number, now(), state, tasks=self.tasks, states=states, records=records)
+            )
+        except Exception:
+            self.log.warning("The run's summary could not be written.", exc_info=True)
 
     def _task_states(self, states: Mapping[str, str | None]) -> tuple[TaskState, ...]:
         from airflow_agentic.trace.manifest import TaskState

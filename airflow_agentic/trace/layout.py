@@ -122,6 +122,16 @@ def numbers_of(path: str, prefix: str) -> list[int]:
     return [int(number) for number in numbers] if all(number.isdecimal() for number in numbers) else []
 
 
+def summary_path(dag_id: str, run_id: str, try_number: int) -> str:
+    """The summary that a try of the run's last task wrote."""
+    return f"{run_folder(dag_id, run_id)}/summary.{try_number}.json"
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a file of a run is a manifest."""
+    return not folder_of(path) and path.rpartition("/")[2].startswith("manifest.")
+
+
 def manifest_path(dag_id: str, run_id: str, try_number: int) -> str:
     """The manifest that a try of the run's last task wrote."""
     return f"{run_folder(dag_id, run_id)}/manifest.{try_number}.json"

@@ -79,9 +79,7 @@ def material_of(store: TraceStore, dag_id: str, run_id: str) -> Material:
         for path, data in parsed.items()
         if layout.folder_of(path) in layout.FOLDERS and (record := _record(path, data, values, problems)) is not None
     }
-    manifests = _manifests(
-        {path: data for path, data in parsed.items() if not layout.folder_of(path)}, values, problems
-    )
+    manifests = _manifests({path: data for path, data in parsed.items() if layout.is_manifest(path)}, values, problems)
     material = Material(
         records=records,
         manifests=manifests,

@@ -15,6 +15,7 @@ task's XComs when it runs again), and readable without Airflow. The layout under
     <dag_id>/<run_id>/waits/<task_id>.<map_index>.<try_number>.json
     <dag_id>/<run_id>/values/<sha256>.json
     <dag_id>/<run_id>/template/<digest>.yaml
+    <dag_id>/<run_id>/summary.<try_number>.json
     <dag_id>/<run_id>/manifest.<try_number>.json
 
 Ids are quoted as URLs quote them, so that no id can leave its folder.

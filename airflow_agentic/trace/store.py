@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from airflow_agentic.trace.record import BeginRecord, Record, RunKey
+    from airflow_agentic.trace.summary import RunSummary
 
 #: The keys of records that hold what users and agents wrote, so that may be large.
 PAYLOAD = (
@@ -117,6 +118,16 @@ class TraceStore:
         path = layout.template_path(run)
         if not self._filesystem.exists(self._full(path)):
             self._write(storage.overwrite, path, source.encode("utf-8", "surrogatepass"))
+
+    def write_summary(self, summary: RunSummary) -> str:
+        """
+        Store a run's summary, before the manifest that seals it.
+
+        :raises TraceError: it is there already, or can't be written.
+        """
+        path = layout.summary_path(summary.run.dag_id, summary.run.run_id, summary.try_number)
+        self._create(path, _to_json(summary.to_data()))
+        return path
 
     def write_manifest(self, run: RunKey, try_number: int, data: dict[str, Any]) -> str:
         """

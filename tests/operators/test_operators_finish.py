@@ -60,7 +60,7 @@ output: {{length: "{{{{ small }}}}"}}
         assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert entry["bytes"] == path.stat().st_size
     assert {entry["path"].split("/")[0] for entry in manifest["records"]} == {
-        *("attempts", "begin", "template", "values")
+        *("attempts", "begin", "summary.1.json", "template", "values")
     }
     assert manifest["state"] == "success"
     assert [(task["task_id"], task["state"]) for task in manifest["tasks"]][:2] == [
