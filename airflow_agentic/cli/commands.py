@@ -31,12 +31,14 @@ class Command:
     One command.
 
     :param function: ``module:function`` in this package; gets the parsed arguments, returns the exit code.
+    :param trouble: the exit code when it couldn't do what it was asked to.
     """
 
     name: str
     help: str
     function: str
     arguments: tuple[Argument, ...]
+    trouble: int = 1
 
     def call(self, arguments: argparse.Namespace) -> int:
         """Import the command's function and call it."""
@@ -132,6 +134,21 @@ COMMANDS = (
             _AIRFLOW,
             _JSON,
         ),
+    ),
+    Command(
+        name="verify",
+        help="compare a run's records and artifacts with its seal: what was altered, removed, added",
+        function="verify:verify_command",
+        arguments=(
+            _argument("what", metavar="WHAT", nargs="+", help="DAG_ID RUN_ID, or the file of an audit bundle"),
+            _argument(
+                "--seal",
+                metavar="SHA256",
+                help="the run's seal as it was kept elsewhere: in the log of its last task, among its XComs, by you",
+            ),
+            _JSON,
+        ),
+        trouble=2,
     ),
     Command(
         name="schema",

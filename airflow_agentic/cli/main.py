@@ -53,7 +53,7 @@ def call(command: Command, parsed: argparse.Namespace) -> int:
         if getattr(parsed, "json", False):
             print(json.dumps(_as_data(error), ensure_ascii=False, indent=2))
         print(f"airflow-agentic: {error}", file=sys.stderr)
-        return 1
+        return command.trouble
     except KeyboardInterrupt:
         print("airflow-agentic: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -26,7 +26,7 @@ _SET_IN_FILE = re.compile(r"^\s*trace_url(_cmd|_secret)?\s*[=:]", re.MULTILINE)
 
 def trace_command(arguments: argparse.Namespace) -> int:
     """Print a run's trace, or list the runs, as the command line says."""
-    _load_configuration()
+    load_configuration()
     if arguments.run_id is None:
         return list_runs(arguments.dag_id, as_json=arguments.json)
     return trace(arguments.dag_id, arguments.run_id, facts_source(arguments), as_json=arguments.json)
@@ -79,7 +79,7 @@ def trace(dag_id: str, run_id: str, ask: FactsSource, *, as_json: bool) -> int:
     return 0
 
 
-def _load_configuration() -> None:
+def load_configuration() -> None:
     """Import Airflow (a second and a half) only where its configuration file says where the records are."""
     file = Path(os.environ.get("AIRFLOW_CONFIG") or Path(config.airflow_home(), "airflow.cfg")).expanduser()
     if file.is_file() and _SET_IN_FILE.search(file.read_text(errors="replace")):
