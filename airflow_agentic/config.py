@@ -133,6 +133,15 @@ OPTIONS: dict[str, Option] = {
             type="integer",
             description="Bytes. A source larger than this is refused by the library's agents.",
         ),
+        Option(
+            name="telemetry_content",
+            default="False",
+            type="boolean",
+            description=(
+                "Whether OpenTelemetry spans and OpenLineage events also hold what people, agents and models wrote: "
+                "prompts, answers, tool calls, messages of errors. Secrets are masked as in the records."
+            ),
+        ),
     )
 }
 
@@ -180,6 +189,20 @@ def get_int(name: str) -> int:
     if not text.isdecimal():
         raise ConfigError(f"[{SECTION}] {name} must be a whole number of at least 0, not {text!r}.")
     return int(text)
+
+
+def get_bool(name: str) -> bool:
+    """
+    The option as a yes or a no, as Airflow reads one.
+
+    :raises ConfigError: it is neither.
+    """
+    text = get(name)
+    if text.lower() in ("t", "true", "1"):
+        return True
+    if text.lower() in ("f", "false", "0"):
+        return False
+    raise ConfigError(f"[{SECTION}] {name} must be True or False, not {text!r}.")
 
 
 def get_list(name: str) -> tuple[str, ...]:

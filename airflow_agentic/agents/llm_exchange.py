@@ -104,6 +104,7 @@ def build_agent(
             toolsets=list(toolsets),
             capabilities=list(capabilities),
             retries={"tools": _TOOL_CORRECTIONS, "output": 0},
+            instrument=False,  # the spans are ours: see airflow_agentic.telemetry
         )
     except UserError as error:
         raise FinalError(f"The model can't be asked for this output: {error}", kind="rejected") from error

@@ -1,9 +1,9 @@
 """
 What stands between an attempt's conversation and its models.
 
-From the inside out: the limits of each model's connection, because they are the account's; the run's budget, whose
-prices are each model's; around all models that stand in for one another what was kept of an earlier try, and the
-window.
+From the inside out: the spans of requests, where somebody records any; the limits of each model's connection, because
+they are the account's; the run's budget, whose prices are each model's; around all models that stand in for one another
+what was kept of an earlier try, and the window.
 
 Imports pydantic-ai, so it is itself imported only when an llm agent runs.
 """
@@ -16,6 +16,7 @@ from airflow_agentic.agents.llm_limits import LimitedModel, Turns
 from airflow_agentic.agents.llm_spending import SpendingModel
 from airflow_agentic.agents.llm_steps import keep_models
 from airflow_agentic.limits.admission import gate_to
+from airflow_agentic.telemetry.model_spans import observed
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,6 +45,7 @@ def layer_models(
     turns = Turns()
 
     def layered(model: Model, connection: str, extra: Any) -> Model:
+        model = observed(model)
         gate = None if extra is None else gate_to(connection, extra, request.waiting, timeout)
         limited = model if gate is None else LimitedModel(model, gate, turns)
         return SpendingModel(limited, connection=connection, extra=extra, request=request, timeout=timeout)

@@ -23,6 +23,8 @@ from airflow_agentic.agents.llm_marking import CallRefused, MarkedToolset
 from airflow_agentic.agents.llm_steps import KeptTools
 from airflow_agentic.agents.python import call
 from airflow_agentic.errors import AttemptError, FinalError
+from airflow_agentic.telemetry.conventions import tool_attributes
+from airflow_agentic.telemetry.spans import client_span, set_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,7 +148,7 @@ class _Bounded(WrapperToolset[Any]):
         entry: dict[str, Any] = {"tool": name, "arguments": _plain(tool_args)}
         try:
             self._admit(name)
-            work = functools.partial(self.wrapped.call_tool, name, tool_args, ctx, tool)
+            work = functools.partial(self._called, name, tool_args, ctx, tool)
             result, replayed = await self.kept.result(name, tool_args, ctx.tool_call_id, work)
         except asyncio.CancelledError:
             self.record({**entry, "error": "stopped before it ended"})
@@ -155,6 +157,12 @@ class _Bounded(WrapperToolset[Any]):
             self.record({**entry, "error": str(error)})
             raise
         self.record({**entry, "result": _plain(result), **({"replayed": True} if replayed else {})})
+        return result
+
+    async def _called(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+        with client_span("tool", name, tool_attributes(name, ctx.tool_call_id, tool_args)) as span:
+            result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
+            set_attributes(span, {"gen_ai.tool.call.result": result})
         return result
 
     def _admit(self, name: str) -> None:

@@ -179,7 +179,7 @@ class Asking:
 
         try:
             return await run_attempts(
-                agent,
+                log.observed(agent),
                 request,
                 retry=self._retry,
                 first_attempt=first,

@@ -20,11 +20,13 @@ from airflow_agentic.agents.threads import run_to_end, see_through
 from airflow_agentic.errors import AttemptError
 from airflow_agentic.operators.base import map_index
 from airflow_agentic.operators.kept import KeptSteps, from_data, goes_on, to_data
+from airflow_agentic.telemetry.spans import AttemptSpans
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_agentic.agents.attempts import Attempt
+    from airflow_agentic.agents.base import Agent
     from airflow_agentic.operators.agent import AgentOperator
     from airflow_agentic.operators.journal import Journal
     from airflow_agentic.operators.life import Life
@@ -129,6 +131,7 @@ class AttemptLog:
         self._journal = journal
         self._place = ""
         self._steps: KeptSteps | None = None
+        self._spans = AttemptSpans()
 
     def begin(self, agent: str, place: int) -> None:
         """
@@ -139,6 +142,11 @@ class AttemptLog:
         self.agent = agent
         self.cache_key = None
         self._place = f"{'' if self._item is None else self._item.index}/{place}"
+
+    def observed(self, agent: Agent) -> Agent:
+        """The agent that is being asked, whose attempts have spans where somebody records any."""
+        name = str(self.agent)
+        return self._spans.observed(agent, name, str(self._operator.agents[name].get("type")))
 
     def steps(self, begun: int, attempt: int) -> KeptSteps:
         """
@@ -214,4 +222,6 @@ class AttemptLog:
         operator.log.info("Attempt %d%s: %s after %.1f s.", attempt.number, self._of_item, record.state, record.seconds)
         if attempt.error is not None and "traceback" in attempt.error.details:
             operator.log.warning("Raised by the agent:\n%s", attempt.error.details["traceback"])
-        return operator.write_record(record)
+        path = operator.write_record(record)
+        self._spans.ended(record, path)
+        return path

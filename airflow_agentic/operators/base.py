@@ -16,6 +16,9 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 
 from airflow_agentic.errors import AgenticError, AttemptError, NotRunError, RetryLater, StoppedError
 from airflow_agentic.operators.retry import RETRY_POLICY
+from airflow_agentic.telemetry.lineage import TellsLineage
+from airflow_agentic.telemetry.spans import stage_span
+from airflow_agentic.telemetry.telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +40,7 @@ SPARE_TRIES = 3
 _CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_"))
 
 
-class PlannedOperator(BaseOperator):
+class PlannedOperator(TellsLineage, BaseOperator):
     """
     A task of a plan.
 
@@ -99,6 +102,10 @@ class PlannedOperator(BaseOperator):
 
     def carry_out(self, work: Callable[[Context], None], context: Context) -> None:
         """Do some work; a failure of ours is told to those who may route it, and ends without our frames."""
+        with stage_span(self):
+            self._carry_out(work, context)
+
+    def _carry_out(self, work: Callable[[Context], None], context: Context) -> None:
         try:
             work(context)
         except _SIGNALS:
@@ -263,7 +270,9 @@ class PlannedOperator(BaseOperator):
         """
         from airflow_agentic.trace.store import TraceStore
 
-        return TraceStore().write(record)
+        path = TraceStore().write(record)
+        tell(self, record)
+        return path
 
     @property
     def tells_why(self) -> bool:
