@@ -12,6 +12,7 @@ reads the same.
 
 from __future__ import annotations
 
+import html
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 _LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 #: A longer text is shown without its formatting: parsing one that was made to be hard takes seconds then.
 _LONGEST = 50_000
+#: All elements that :func:`safe_html` gives.
+ELEMENTS = frozenset(
+    ("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "br", "ul", "ol", "li", "a", "em", "strong", "code")
+    + ("pre", "table", "thead", "tbody", "tr", "th", "td")
+)
 _BACKTICKS = re.compile("`{3,}")
 
 
@@ -36,6 +42,40 @@ def safe_markdown(text: str) -> str:
         return str(_parser().render(text)).rstrip("\n")
     except RecursionError:  # emphasis in emphasis in emphasis …
         return fenced(text, "")
+
+
+def safe_html(markdown: str) -> str:
+    """
+    The text as HTML: formatted, without HTML of its own, without images, and with no link but to the web and mail.
+
+    :returns: only elements and attributes of :data:`ELEMENTS`; what the text can't have stays readable in it.
+    """
+    import nh3
+
+    if len(markdown) > _LONGEST:
+        return f"<pre>{html.escape(markdown)}</pre>"
+    try:
+        written = str(_html_parser().render(markdown))
+    except RecursionError:
+        return f"<pre>{html.escape(markdown)}</pre>"
+    return nh3.clean(
+        written,
+        tags=set(ELEMENTS),
+        attributes={"a": {"href"}, "ol": {"start"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer",
+        strip_comments=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _html_parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.disable("image")
+    parser.validateLink = lambda url: bool(_LINK.match(url))  # type: ignore[method-assign]
+    return parser
 
 
 def fenced(source: str, language: str) -> str:

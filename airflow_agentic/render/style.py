@@ -51,10 +51,24 @@ text{{font-family:{FONT}}}
 
 def css() -> str:
     """The style sheet of a picture."""
-    light = "".join(_rule(name, ((key, value) for key, value, _ in found)) for name, found in _COLOURS.items())
-    dark = "".join(_rule(name, ((key, value) for key, _, value in found)) for name, found in _COLOURS.items())
+    light = "".join(_rule(f".{name}", ((key, value) for key, value, _ in found)) for name, found in _COLOURS.items())
+    dark = "".join(_rule(f".{name}", ((key, value) for key, _, value in found)) for name, found in _COLOURS.items())
     return f"{_SHAPES}{light}@media (prefers-color-scheme:dark){{\n{dark}}}\n"
 
 
+def page_css(scope: str) -> str:
+    """
+    The same for a picture that stands in a page, whose ``color-scheme`` says whether it is light or dark.
+
+    :param scope: a selector of what is around the picture.
+    """
+    rules = (
+        _rule(f"{scope} .{name}", ((key, f"light-dark({light},{dark})") for key, light, dark in found))
+        for name, found in _COLOURS.items()
+    )
+    shapes = "".join(f"{scope} {line}\n" for line in _SHAPES.replace(",.", f",{scope} .").splitlines())
+    return shapes + "".join(rules)
+
+
 def _rule(name: str, properties: Iterable[tuple[str, str]]) -> str:
-    return f".{name}{{{';'.join(f'{key}:{value}' for key, value in properties)}}}\n"
+    return f"{name}{{{';'.join(f'{key}:{value}' for key, value in properties)}}}\n"

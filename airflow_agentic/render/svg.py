@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_agentic.render.picture import Edge, Node, Picture, Unit
     from airflow_agentic.render.picture import Frame as PictureFrame
-    from airflow_agentic.render.shapes import Layout, Line, Point
+    from airflow_agentic.render.shapes import Line, Point
 
 #: Widths of boxes, and of the texts of lines and of those back.
 _LEAST, _MOST, _MOST_LABEL, _MOST_BACK = 92.0, 230.0, 190.0, 150.0
@@ -33,17 +34,47 @@ _PERSON = "M8 1.5a3 3 0 1 0 0.01 0M2 14.5c0-4 2.5-6 6-6s6 2 6 6z"
 _ROUND = "M13.6 8.5a5.8 5.8 0 1 1-1.7-4.6M12.2 0.6v3.6h-3.6"
 
 
-def to_svg(picture: Picture) -> str:
-    """The picture as an SVG document."""
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """
+    A picture's shapes, for whoever puts them into a page of their own; none carries an id or a style.
+
+    :param frames, nodes: by the unit's id, in the order in which they are drawn.
+    :param lines, labels: one for each edge, in their order; a label is empty where there is none.
+    """
+
+    width: float
+    height: float
+    frames: dict[str, str]
+    nodes: dict[str, str]
+    lines: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+def drawn(picture: Picture) -> Drawing:
+    """The picture's shapes."""
     layout = lay_out(*shapes_of(picture))
     lines = list(zip(picture.edges, layout.lines, strict=True))
+    return Drawing(
+        width=layout.width,
+        height=layout.height,
+        frames={frame.id: _frame(frame, layout.frames[frame.id]) for frame in picture.frames},
+        nodes={node.id: _node(node, layout.boxes[node.id]) for node in picture.nodes},
+        lines=tuple(_line(edge, line) for edge, line in lines),
+        labels=tuple("" if line.label is None else _label_text(edge, line.label) for edge, line in lines),
+    )
+
+
+def to_svg(picture: Picture) -> str:
+    """The picture as an SVG document."""
+    drawing = drawn(picture)
     parts = [
-        *(_frame(frame, layout.frames[frame.id]) for frame in picture.frames),
-        *(_line(edge, line) for edge, line in lines),
-        *(_node(node, layout.boxes[node.id]) for node in picture.nodes),
-        *(_label_text(edge, line.label) for edge, line in lines if line.label is not None),
+        *(_group(name, shapes) for name, shapes in drawing.frames.items()),
+        *drawing.lines,
+        *(_group(name, shapes) for name, shapes in drawing.nodes.items()),
+        *(f"<g>{label}</g>" for label in drawing.labels if label),
     ]
-    return _document(picture, layout, parts)
+    return _document(picture, drawing, parts)
 
 
 def shapes_of(picture: Picture) -> tuple[list[Box], list[Frame], list[Link]]:
@@ -55,7 +86,7 @@ def shapes_of(picture: Picture) -> tuple[list[Box], list[Frame], list[Link]]:
     )
 
 
-def _document(picture: Picture, layout: Layout, parts: Iterable[str]) -> str:
+def _document(picture: Picture, layout: Drawing, parts: Iterable[str]) -> str:
     size = f"{_number(layout.width)} {_number(layout.height)}"
     across, down = size.split()
     description = f"<desc>{_text(picture.description)}</desc>\n" if picture.description else ""
@@ -124,7 +155,7 @@ def _frame(frame: PictureFrame, place: Rect) -> str:
         shapes.insert(0, _rect(f"frame {frame.kind}", behind, _CORNER + 3))
     if sign:
         shapes.append(_sign(_ROUND, x, y))
-    return _group(frame, [*shapes, *_lines(_texts(frame), x, y, "start", _SIGN if sign else 0.0)])
+    return _told(frame, [*shapes, *_lines(_texts(frame), x, y, "start", _SIGN if sign else 0.0)])
 
 
 def _node(node: Node, place: Rect) -> str:
@@ -142,7 +173,7 @@ def _node(node: Node, place: Rect) -> str:
     if node.kind == "human":
         title = max((width(line, TITLE_SIZE) for line in texts[0]), default=0.0)
         shapes.append(_sign(_PERSON, middle - (title + _SIGN) / 2, y))
-    return _group(node, [*shapes, *_lines(texts, middle, y, "middle", _SIGN / 2 if node.kind == "human" else 0.0)])
+    return _told(node, [*shapes, *_lines(texts, middle, y, "middle", _SIGN / 2 if node.kind == "human" else 0.0)])
 
 
 def _behind(stack: float) -> tuple[float, ...]:
@@ -159,9 +190,14 @@ def _sheet(place: Rect) -> str:
     return f'<path class="box artifact" d="{outline}"/>'
 
 
-def _group(unit: Unit, shapes: Sequence[str]) -> str:
+def _group(name: str, shapes: str) -> str:
+    return f"<g id={quoteattr(name)}>{shapes}</g>"
+
+
+def _told(unit: Unit, shapes: Sequence[str]) -> str:
+    """The shapes of a unit, with what is shown when one points at it."""
     told = f"{unit.title}: {unit.description}" if unit.description else unit.title
-    return f"<g id={quoteattr(unit.id)}><title>{_text(told)}</title>" + "".join(shapes) + "</g>"
+    return f"<title>{_text(told)}</title>" + "".join(shapes)
 
 
 def _rect(kind: str, place: Rect, corner: float) -> str:
@@ -257,7 +293,7 @@ def _label_text(edge: Edge, place: Rect) -> str:
         _line_of_text(f"label {edge.kind}", text, x, place.y + (index + 1) * NOTE_LINE - 4, anchor)
         for index, text in enumerate(_label(edge))
     )
-    return f"<g><title>{_text(': '.join(edge.label))}</title>" + "".join(lines) + "</g>"
+    return f"<title>{_text(': '.join(edge.label))}</title>" + "".join(lines)
 
 
 # -- characters ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The trace for people: one page of HTML, and Markdown."""

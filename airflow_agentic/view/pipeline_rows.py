@@ -1,0 +1,365 @@
+"""The rows of the pipelines page: figures as people read them, and what they are put in order by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.view import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from airflow_agentic.trace.statistics import Rounds, RunPoint, Spread
+    from airflow_agentic.view.pipelines import Pipeline
+
+#: Runs in the little picture of a row, the width of one, and its height.
+_BARS, _STEP, _HEIGHT, _LEAST = 30, 5, 26, 3
+_EXACT = 10_000
+_UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """
+    A column of the table.
+
+    :param value: what rows are put in order by; null where a row has nothing in it.
+    :param most_first: how they are, unless an address says otherwise.
+    :param is_number: its figures stand below each other.
+    """
+
+    key: str
+    title: str
+    value: Callable[[Pipeline], Any]
+    hint: str
+    most_first: bool = True
+    is_number: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """
+    What stands in a cell.
+
+    :param more: smaller, below it.
+    :param whole: said at length, for those who point at it.
+    """
+
+    text: str = words.NOTHING
+    more: tuple[str, ...] = ()
+    whole: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One run in the little picture: its place, its colour's name, and what it says."""
+
+    x: int
+    y: float
+    height: float
+    colour: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Last:
+    """The last run: its state in words, as a colour and as a sign, when it began, and its trace."""
+
+    state: str
+    colour: str
+    sign: str
+    ago: str
+    at: str
+    href: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """
+    A pipeline.
+
+    :param cells: by the columns' keys.
+    :param bars: of the last runs, the last one at the right; ``drawn`` says the same in words.
+    """
+
+    name: str
+    description: str
+    is_paused: bool
+    href: str
+    cells: dict[str, Cell]
+    bars: tuple[Bar, ...]
+    drawn: str
+    last: Last | None
+
+
+def row_of(pipeline: Pipeline, now: datetime, links: Mapping[str, str]) -> Row:
+    """A row; ``links`` are those of the pipeline (``dag``) and its last run (``last``)."""
+    points = pipeline.statistics.points[-_BARS:]
+    last = pipeline.statistics.last
+    return Row(
+        name=pipeline.name,
+        description=pipeline.description or "",
+        is_paused=pipeline.is_paused,
+        href=links["dag"],
+        cells=_cells(pipeline),
+        bars=tuple(_bars(points)),
+        drawn=f"The last {len(points)} runs: {_states(points)}",
+        last=_last(last, now, links["last"]) if last else None,
+    )
+
+
+def total_of(pipelines: Sequence[Pipeline]) -> dict[str, Cell]:
+    """The last row: what can be added up over all pipelines."""
+    found = [pipeline.statistics for pipeline in pipelines]
+    succeeded, failed = (sum(getattr(each, name) for each in found) for name in ("succeeded", "failed"))
+    costs = [each.cost.total for each in found if each.cost]
+    tokens = [each.tokens.total for each in found if each.tokens]
+    partly = any(each.cost_partly_known for each in found)
+    return {
+        "runs": Cell(text=words.count(sum(each.runs for each in found))),
+        "success": Cell(text=_percent(succeeded, succeeded + failed)),
+        "tokens": Cell(text=compact(sum(tokens)), whole=words.count(int(sum(tokens)))) if tokens else Cell(),
+        "cost": Cell(text=_dollars(sum(costs), partly)) if costs else Cell(),
+    }
+
+
+def compact(number: float) -> str:
+    """A number of at most four digits, or in thousands, millions, …: ``9 999``, ``12.3 k``."""
+    if number < _EXACT:
+        return words.count(round(number))
+    size, unit = next((size, unit) for size, unit in _UNITS if number >= size)
+    return f"{number / size:.3g}\u202f{unit}" if number < 999.5 * size else f"{number / size:,.0f}\u202f{unit}"
+
+
+def ago(seconds: float) -> str:
+    """How long something is past, in one unit."""
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return f"{words.plural(int(seconds // size), name)} ago"
+    return "just now"
+
+
+def _cells(pipeline: Pipeline) -> dict[str, Cell]:
+    own = pipeline.statistics
+    return {
+        "runs": Cell(text=words.count(own.runs), more=tuple(_told_of_runs(pipeline))),
+        "success": Cell(
+            text=_percent(own.succeeded, own.succeeded + own.failed),
+            more=(f"{own.failed} failed",) if own.failed else (),
+        ),
+        "time": Cell(text=words.duration(own.seconds.median)) if own.seconds else Cell(),
+        "p95": Cell(text=words.duration(own.seconds.p95)) if own.seconds else Cell(),
+        "tokens": _tokens(own.tokens),
+        "cost": _cost(own.cost, own.cost_partly_known),
+        "failing": _failing(pipeline),
+        "rounds": _rounds(own.loops),
+        "people": _people(own.people),
+    }
+
+
+def _told_of_runs(pipeline: Pipeline) -> Iterable[str]:
+    own = pipeline.statistics
+    for number, what in (
+        (own.active, "going on"),
+        (own.without, "without figures"),
+        (own.unreadable, "unreadable"),
+        (own.unread, "not read yet"),
+    ):
+        if number:
+            yield f"{words.count(number)} {what}"
+
+
+def _tokens(found: Spread | None) -> Cell:
+    if found is None:
+        return Cell()
+    return Cell(
+        text=compact(found.median),
+        more=(f"total {compact(found.total)}",),
+        whole=f"{words.count(round(found.median))} per run, {words.count(int(found.total))} in {_runs(found.count)}",
+    )
+
+
+def _cost(found: Spread | None, partly: bool) -> Cell:
+    if found is None:
+        return (
+            Cell(text="not known", whole="Some calls of models were made whose price isn't known.")
+            if partly
+            else Cell()
+        )
+    return Cell(
+        text=_dollars(found.median, partly),
+        more=(f"total {_dollars(found.total, partly)}",),
+        whole=f"{_runs(found.count)} with a known cost{'; some calls have no known price' if partly else ''}",
+    )
+
+
+def _failing(pipeline: Pipeline) -> Cell:
+    found = pipeline.statistics.failing
+    if found is None:
+        return Cell(text="none") if pipeline.statistics.known else Cell()
+    attempts = f"{words.count(found.failed_attempts)} of {words.plural(found.attempts, 'attempt')} failed"
+    if not found.runs:
+        return Cell(text="none", more=(f"{found.stage}: {attempts}",), whole="Other attempts helped.")
+    return Cell(
+        text=found.stage,
+        more=(f"in {words.count(found.runs)} of {_runs(found.of)}",),
+        whole=f"{found.stage} failed in {words.count(found.runs)} of {_runs(found.of)}; {attempts}",
+    )
+
+
+def _rounds(loops: Iterable[Rounds]) -> Cell:
+    """A line per loop, and what it says at length."""
+    lines, whole = [], []
+    for loop in loops:
+        name = f"{loop.target} … {loop.source}" if loop.source and loop.source != loop.target else loop.target
+        lines.append(f"{loop.median:g} of {loop.max_rounds} ({name})")
+        reached = f"{words.count(loop.exhausted)} of {words.count(loop.count)} times"
+        if loop.exhausted:
+            lines.append(f"bound reached {reached}")
+        whole.append(f"{name}: {loop.median:g} of {loop.max_rounds} rounds at the median; bound reached {reached}")
+    if not lines:
+        return Cell()
+    return Cell(text=lines[0], more=tuple(lines[1:]), whole=". ".join(whole))
+
+
+def _people(found: Spread | None) -> Cell:
+    if found is None:
+        return Cell()
+    return Cell(
+        text=words.duration(found.median),
+        more=(f"in {_runs(found.count)}",),
+        whole=f"{words.duration(found.total)} in all; at most {words.duration(found.p95)} in 95 % of these runs",
+    )
+
+
+def _last(run: RunPoint, now: datetime, href: str) -> Last:
+    return Last(
+        state=words.state_words(run.state),
+        colour=words.state_colour(run.state),
+        sign=words.state_sign(run.state),
+        ago=ago((now - run.at).total_seconds()),
+        at=run.at.astimezone(UTC).isoformat(timespec="seconds"),
+        href=href,
+    )
+
+
+def _bars(points: Sequence[RunPoint]) -> Iterable[Bar]:
+    """A bar per run, as high as it was long; of those that go on, the least."""
+    longest = max((run.seconds or 0.0 for run in points), default=0.0) or 1.0
+    for place, run in enumerate(points, start=_BARS - len(points)):
+        height = round(_LEAST + (_HEIGHT - _LEAST) * (run.seconds or 0.0) / longest, 1)
+        yield Bar(
+            x=place * _STEP,
+            y=round(_HEIGHT - height, 1),
+            height=height,
+            colour=words.state_colour(run.state),
+            words=f"{words.at(run.at.astimezone(UTC).isoformat())} UTC: {words.state_words(run.state)}"
+            + (f", {words.duration(run.seconds)}" if run.seconds is not None else ""),
+        )
+
+
+def _states(points: Iterable[RunPoint]) -> str:
+    states = [run.state for run in points]
+    told = [f"{states.count(state)} {words.state_words(state)}" for state in dict.fromkeys(states)]
+    return ", ".join(told)
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share; 100 % and 0 % are said only of all and none."""
+    if not whole:
+        return words.NOTHING
+    share = 100 * part / whole
+    text = f"{share:.0f}"
+    if part != whole and text == "100":
+        text = ">99"
+    elif part and text == "0":
+        text = "<1"
+    return f"{text} %"
+
+
+def _dollars(amount: float, partly: bool) -> str:
+    return f"{'≥ ' if partly else ''}{words.dollars(amount)}"
+
+
+def _runs(number: int) -> str:
+    return words.plural(number, "run")
+
+
+def _at(pipeline: Pipeline) -> float | None:
+    last = pipeline.statistics.last
+    return last.at.timestamp() if last else None
+
+
+def _median(name: str, figure: str = "median") -> Callable[[Pipeline], Any]:
+    def value(pipeline: Pipeline) -> Any:
+        found = getattr(pipeline.statistics, name)
+        return None if found is None else getattr(found, figure)
+
+    return value
+
+
+def _share_failing(pipeline: Pipeline) -> float | None:
+    found = pipeline.statistics.failing
+    return None if found is None else found.runs / found.of
+
+
+def _share_of_bound(pipeline: Pipeline) -> float | None:
+    return max((loop.median / loop.max_rounds for loop in pipeline.statistics.loops), default=None)
+
+
+COLUMNS = {
+    column.key: column
+    for column in (
+        Column(
+            key="name",
+            title="Pipeline",
+            value=lambda pipeline: pipeline.name.casefold(),
+            hint="All DAGs that were made from templates and that you may see",
+            most_first=False,
+            is_number=False,
+        ),
+        Column(
+            key="runs",
+            title="Runs",
+            value=lambda pipeline: pipeline.statistics.runs,
+            hint="All that began in this time; the last ones as bars, as high as they were long",
+            is_number=False,
+        ),
+        Column(
+            key="success",
+            title="Success",
+            value=lambda pipeline: pipeline.statistics.success_rate,
+            hint="Of the runs that have ended",
+            most_first=False,
+        ),
+        Column(key="time", title="Median time", value=_median("seconds"), hint="From begin to end, waits included"),
+        Column(key="p95", title="95 % within", value=_median("seconds", "p95"), hint="95 % of the runs took no longer"),
+        Column(
+            key="tokens", title="Tokens per run", value=_median("tokens"), hint="Median, in and out; below it the total"
+        ),
+        Column(
+            key="cost", title="Cost per run", value=_median("cost"), hint="Median, in US dollars; below it the total"
+        ),
+        Column(
+            key="failing",
+            title="Fails most",
+            value=_share_failing,
+            hint="The stage that failed by itself in most runs, handled or not",
+            is_number=False,
+        ),
+        Column(
+            key="rounds",
+            title="Rounds used",
+            value=_share_of_bound,
+            hint="Of each loop the median, and how often it stopped only at its bound",
+            is_number=False,
+        ),
+        Column(
+            key="people", title="People waited for", value=_median("people"), hint="Median of the runs that asked any"
+        ),
+        Column(key="last", title="Last run", value=_at, hint="Leads to its trace", is_number=False),
+    )
+}

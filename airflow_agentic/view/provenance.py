@@ -1,0 +1,153 @@
+"""Where the words of an artifact are from: its text in pieces, and what is known of the origin of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_agentic.trace.stage_names import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow_agentic.trace.document import ArtifactTrace, PassageTrace
+
+#: Of a source, more parts than these are only counted.
+MOST_PARTS = 12
+#: Passages that the list beside the text has; the others are told where they stand.
+MOST_LISTED = 200
+#: Characters of an artifact that are shown with its origins.
+MOST_CHARACTERS = 60_000
+_EXCERPT = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """
+    One source of a passage.
+
+    :param words: where it is from, in words.
+    :param ref: the id of the attempt or the answer; None where there is none.
+    """
+
+    words: str
+    ref: str | None
+    attempt: bool
+    agent: str | None
+    model: str | None
+    recovered: str | None
+    parts: tuple[Origin, ...] = ()
+    more_parts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A part of the text with an origin; :param number: from 1."""
+
+    number: int
+    text: str
+    expression: str
+    origins: tuple[Origin, ...]
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of its text, on one line."""
+        line = " ".join(self.text.split())
+        return line if len(line) <= _EXCERPT else f"{line[: _EXCERPT - 1]}…"
+
+    @property
+    def words(self) -> str:
+        """All origins in a line."""
+        return "; ".join(origin.words for origin in self.origins) or "the template"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of the text, with an origin or (then it is the template's own) without one."""
+
+    text: str
+    passage: Passage | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """An artifact with its origins; :param left_out: characters that aren't shown."""
+
+    artifact: ArtifactTrace
+    pieces: tuple[Piece, ...]
+    passages: tuple[Passage, ...]
+    left_out: int
+    rendered: str | None = None
+
+
+def told_of(artifact: ArtifactTrace) -> Told:
+    """The artifact in pieces."""
+    content = artifact.content or ""
+    pieces = tuple(_pieces(content[:MOST_CHARACTERS], artifact))
+    return Told(
+        artifact=artifact,
+        pieces=pieces,
+        passages=tuple(piece.passage for piece in pieces if piece.passage is not None),
+        left_out=max(0, len(content) - MOST_CHARACTERS),
+        rendered=_rendered(artifact),
+    )
+
+
+def _rendered(artifact: ArtifactTrace) -> str | None:
+    """Its text as HTML, where it is Markdown."""
+    from airflow_agentic.shown import safe_html
+
+    if artifact.content is None or not artifact.uri.lower().endswith((".md", ".markdown")):
+        return None
+    return safe_html(artifact.content)
+
+
+def _pieces(content: str, artifact: ArtifactTrace) -> Iterator[Piece]:
+    done, number = 0, 0
+    for passage in sorted(artifact.passages, key=lambda passage: (passage.start, passage.end)):
+        start, end = max(passage.start, done), min(passage.end, len(content))
+        if end <= start:
+            continue
+        if start > done:
+            yield Piece(text=content[done:start])
+        number += 1
+        yield Piece(text=content[start:end], passage=_passage(passage, number, content[start:end]))
+        done = end
+    if done < len(content):
+        yield Piece(text=content[done:])
+
+
+def _passage(passage: PassageTrace, number: int, text: str) -> Passage:
+    origins = tuple(_origin(source) for source in passage.sources)
+    return Passage(number=number, text=text, expression=passage.expression, origins=origins)
+
+
+def _origin(source: Mapping[str, Any]) -> Origin:
+    parts = source.get("parts") or ()
+    shown = [_origin({**part, "parts": ()}) for part in parts[:MOST_PARTS]]
+    return Origin(
+        words=_words(source),
+        ref=source.get("attempt") or source.get("answer"),
+        attempt=bool(source.get("attempt")),
+        agent=source.get("agent"),
+        model=source.get("model"),
+        recovered=source.get("recovered"),
+        parts=tuple(shown),
+        more_parts=max(0, len(parts) - MOST_PARTS),
+    )
+
+
+def _words(source: Mapping[str, Any]) -> str:
+    path = ".".join(str(key) for key in source.get("path") or ())
+    if source.get("stage") is None:
+        name = str(source.get("name"))
+        place = f"{name}.{path}" if path else name
+        return f"the run's input {path}" if name == "inputs" and path else place
+    item = source.get("item")
+    name = name_of(str(source["stage"]), source.get("rounds") or (), item=item if isinstance(item, int) else None)
+    told = f"{name}: {path}" if path else name
+    by = [str(source["agent"])] if source.get("agent") else ["a person"] if source.get("answer") else []
+    by += [str(source["model"])] if source.get("model") else []
+    recovered = f", recovered by {source['recovered']}" if source.get("recovered") else ""
+    who = f" ({', '.join(by)})" if by else ""
+    return f"{told}{who}{recovered}"

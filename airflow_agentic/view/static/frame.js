@@ -1,0 +1,42 @@
+// What all pages share: Airflow's theme while in its frame, and links that lead out of the frame.
+
+const framed = window.parent !== window;
+
+function parentDocument() {
+  try {
+    return framed ? window.parent.document : null;
+  } catch {
+    return null; // another origin
+  }
+}
+
+function follow(parent) {
+  const root = parent.documentElement;
+  const take = () => {
+    const named = root.dataset.theme || [...root.classList].find((name) => name === "dark" || name === "light")
+      || root.style.colorScheme;
+    if (named === "dark" || named === "light") {
+      document.documentElement.dataset.theme = named;
+    }
+  };
+  take();
+  new MutationObserver(take).observe(root, { attributes: true, attributeFilter: ["class", "data-theme", "style"] });
+}
+
+const outside = parentDocument();
+if (outside) {
+  follow(outside);
+  // The frame may not navigate its parent by itself: the parent's own document does it.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[target=_top]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) {
+      return;
+    }
+    event.preventDefault();
+    const twin = outside.createElement("a");
+    twin.href = link.href;
+    outside.body.append(twin);
+    twin.click();
+    twin.remove();
+  });
+}

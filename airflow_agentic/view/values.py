@@ -1,0 +1,110 @@
+"""
+Values of a trace as text for people: readable, cut where they are long, and whole on demand.
+
+A value is named by the id of what it belongs to and a name: ``sent`` or ``output`` of an attempt, ``inputs`` of the
+run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_agentic.trace.document import Trace
+
+#: Characters that are shown at first.
+LONGEST = 4000
+#: Keys of a message between a model and others.
+_ROLE, _CONTENT = "role", "content"
+#: The id of what belongs to the whole run.
+RUN = "run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """
+    A value.
+
+    :param text: what is shown at first.
+    :param whole: all of it, where that is more.
+    :param ref, name: see :func:`whole_value`.
+    :param label: what it is called; None for a value that stands alone.
+    """
+
+    text: str
+    whole: str | None
+    characters: int
+    kind: str
+    ref: str
+    name: str
+    label: str | None = None
+
+
+def as_text(value: Any) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def shown(value: Any, ref: str, name: str, label: str | None = None, longest: int = LONGEST) -> Shown:
+    """A value, cut where it is long."""
+    text = as_text(value)
+    cut = len(text) > longest
+    return Shown(
+        text=text[:longest] if cut else text,
+        whole=text if cut else None,
+        characters=len(text),
+        kind="text" if isinstance(value, str) else "json",
+        ref=ref,
+        name=name,
+        label=label,
+    )
+
+
+def parts(value: Any, ref: str, name: str) -> list[Shown]:
+    """A value in readable parts: of a mapping its entries, of a conversation its messages."""
+    if isinstance(value, dict) and value:
+        return [part for key, entry in value.items() for part in _entry(str(key), entry, ref, name)]
+    return [shown(value, ref, name)]
+
+
+def _entry(key: str, value: Any, ref: str, name: str) -> Iterator[Shown]:
+    if not (isinstance(value, list) and value and all(_is_message(message) for message in value)):
+        yield shown(value, ref, name, key)
+        return
+    for message in value:
+        more = {other: given for other, given in message.items() if other not in (_ROLE, _CONTENT)}
+        yield shown({_CONTENT: message[_CONTENT], **more} if more else message[_CONTENT], ref, name, message[_ROLE])
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get(_ROLE), str) and _CONTENT in value
+
+
+def whole_value(trace: Trace, ref: str, name: str) -> Any:
+    """
+    All of a value that the page cuts.
+
+    :param ref: id of an attempt, an answer, a decision, an artifact; ``run`` for the run's own.
+    :raises KeyError: there is none of that name.
+    """
+    if ref == RUN:
+        return {"inputs": trace.inputs, "output": trace.output, "template": trace.template, "error": trace.error}[name]
+    for attempt in trace.attempts:
+        if attempt.id == ref:
+            error = attempt.error or {}
+            found = {"sent": attempt.sent, "output": attempt.output, "tool_calls": list(attempt.tool_calls)}
+            return {**found, "error": attempt.error, "window": attempt.window, "reply": error.get("reply")}[name]
+    for answer in trace.answers:
+        if answer.id == ref:
+            return {"body": answer.body, "fields": answer.fields}[name]
+    for decision in trace.decisions:
+        if decision.id == ref:
+            return {"feedback": decision.feedback, "values": [list(each.values) for each in decision.conditions]}[name]
+    for artifact in trace.artifacts:
+        if artifact.id == ref:
+            return {"content": artifact.content}[name]
+    raise KeyError(ref)
