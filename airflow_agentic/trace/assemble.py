@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace.answers import answers_of, merges_of
-from airflow_agentic.trace.artifacts import Origins, artifacts_of
+from airflow_agentic.trace.artifacts import artifacts_of
 from airflow_agentic.trace.attempts import attempts_of
 from airflow_agentic.trace.decisions import decisions_of
 from airflow_agentic.trace.document import TRACE_FORMAT, RunState, Trace
 from airflow_agentic.trace.error_log import RunOfErrors, errors_of
 from airflow_agentic.trace.facts import began, ended, seconds_between
 from airflow_agentic.trace.material import Material, material_of
+from airflow_agentic.trace.origins import Origins
 from airflow_agentic.trace.record import BeginRecord
 from airflow_agentic.trace.source import Source
 from airflow_agentic.trace.stages import stages_of

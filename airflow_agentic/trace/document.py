@@ -277,7 +277,9 @@ class PassageTrace:
     :param sources: one per value read: ``name``, ``path``, and for a stage ``stage``, ``task_id``, ``kind``,
         ``rounds``, ``item``, ``attempt`` and ``answer`` (ids in this document, null when unknown or none), ``agent``,
         ``model``, ``recovered`` (see :class:`AttemptTrace`) and ``parts``: where the stage itself has it from, each
-        with these keys but ``parts``: the items of a fan-out, the stages that a merge used.
+        with these keys but ``parts``: the items of a fan-out, the stages that a merge used, those inside of a pipeline
+        that its output reads. Where they are many, ``parts`` is empty and ``parts_of`` (else null) is the name under
+        which the artifact has them.
     """
 
     start: int
@@ -291,6 +293,7 @@ class ArtifactTrace:
     """
     One artifact.
 
+    :param parts: what several sources have their values from, under the name that their ``parts_of`` says.
     :param content: its text; null when it can't be read any more, or isn't the one that was written.
     :param problem: why there is no content.
     """
@@ -304,6 +307,7 @@ class ArtifactTrace:
     asset: str | None
     written: str
     passages: tuple[PassageTrace, ...]
+    parts: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     content: str | None = None
     problem: str | None = None
 

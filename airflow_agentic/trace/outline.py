@@ -7,7 +7,7 @@ skipped from the decision that ruled it out. It is less than the plan: no texts,
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Outlined:
     :param mapped: it is in a mapped task group, or mapped itself: it may have several instances.
     :param agent: the name of the stage's agent, null for other kinds.
     :param upstream: ids of the tasks that it directly follows.
+    :param output: of a task that ends an inner pipeline: key of the output → what it reads, each as the name and the
+        ids of the tasks that may have given it, in the order of rounds.
     :param chosen_by: ``[task id of a route, [outcome …]]``: it is skipped when that decides anything else.
     """
 
@@ -40,6 +42,7 @@ class Outlined:
     agent: str | None = None
     upstream: tuple[str, ...] = ()
     chosen_by: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    output: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = field(default_factory=dict)
 
 
 def outline_of(plan: Plan) -> tuple[dict[str, Any], ...]:
@@ -56,8 +59,13 @@ def outlined(data: Mapping[str, Any]) -> Outlined:
     known = {field.name: data[field.name] for field in fields(Outlined) if field.name in data}
     for key in ("rounds", "upstream"):
         known[key] = tuple(known.get(key, ()))
-    known["chosen_by"] = tuple((route, tuple(outcomes)) for route, outcomes in known.get("chosen_by", ()))
+    known["chosen_by"] = _pairs(known.get("chosen_by", ()))
+    known["output"] = {key: _pairs(reads) for key, reads in known.get("output", {}).items()}
     return Outlined(**known)
+
+
+def _pairs(told: Iterable[Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((name, tuple(names)) for name, names in told)
 
 
 def from_states(tasks: Iterable[TaskState]) -> tuple[Outlined, ...]:
@@ -90,7 +98,30 @@ def _outlined(task: PlannedTask, chosen: Mapping[str, tuple[str, ...]]) -> Outli
         agent=task.config.get("agent"),
         upstream=task.upstream,
         chosen_by=tuple(chosen.items()),
+        output=_read_by_output(task) if task.kind == "result" else {},
     )
+
+
+def _read_by_output(task: PlannedTask) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """What each key of an inner pipeline's output reads."""
+    from airflow_agentic.template.expressions import parse
+    from airflow_agentic.template.references import analyse
+
+    found = {}
+    for key, value in (task.config["output"] or {}).items():
+        names = dict.fromkeys(
+            reference.name for text in _texts(value) for reference in analyse(parse(text), strict=False)[0]
+        )
+        found[key] = tuple((name, task.reads[name]) for name in names if name in task.reads)
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _chosen(tasks: Iterable[PlannedTask]) -> dict[str, dict[str, tuple[str, ...]]]:
