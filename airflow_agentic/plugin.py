@@ -2,8 +2,8 @@
 What the package adds to Airflow's UI: the tab of a run, the page of all pipelines, the link of each task instance.
 
 Airflow loads plugins in every process, also in that of each task, through the entry point ``airflow.plugins``. So this
-module imports nothing of its own; what only the api-server needs is imported when it is asked for. (A plugin that the provider's
-information names is loaded only where ``[core] lazy_discover_providers`` is off, and then as a second one.)
+module imports nothing of its own; what only the api-server needs is imported when it is asked for. (A plugin that the
+provider's information names is loaded only where ``[core] lazy_discover_providers`` is off, and then as a second one.)
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ _VIEWS = (
         "href": "agentic/trace/{DAG_ID}/{RUN_ID}/",
         "destination": "dag_run",
         "url_route": TAB,
+    },
+    {
+        "name": "Pipelines",
+        "href": "agentic/pipelines",
+        "destination": "nav",
+        "url_route": "agentic-pipelines",
+        "nav_top_level": True,
     },
 )
 

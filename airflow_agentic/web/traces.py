@@ -143,11 +143,9 @@ def _facts(dag_id: str, run_id: str) -> RunFacts | None:
 
 def _is_template(dag_id: str) -> bool:
     """Whether the DAG is one of a template: a run of it that was just queued has left nothing yet."""
-    from airflow.models.serialized_dag import SerializedDagModel
     from airflow.utils.session import create_session
 
+    from airflow_agentic.web.template_dags import is_template_dag
+
     with create_session(scoped=False) as session:
-        found = SerializedDagModel.get(dag_id, session=session)
-        tasks = (found.data or {})["dag"]["tasks"] if found is not None else ()
-    modules = (task.get("__var", task).get("_task_module", "") for task in tasks)
-    return any(module.startswith("airflow_agentic.operators.") for module in modules)
+        return is_template_dag(session, dag_id)
