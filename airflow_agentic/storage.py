@@ -39,15 +39,7 @@ def create(filesystem: Any, path: str, data: bytes) -> None:
         filesystem.pipe_file(path, data, mode="create")
         return
     with _temporary(path, data) as temporary:
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            # no hard links here: the name is taken in two steps
-            if Path(path).exists():
-                raise FileExistsError(path) from None
-            temporary.replace(path)
+        give_name(temporary, Path(path))
 
 
 def overwrite(filesystem: Any, path: str, data: bytes) -> None:
@@ -57,6 +49,23 @@ def overwrite(filesystem: Any, path: str, data: bytes) -> None:
         filesystem.pipe_file(path, data)
         return
     with _temporary(path, data) as temporary:
+        temporary.replace(path)
+
+
+def give_name(temporary: Path, path: Path) -> None:
+    """
+    Give a complete local file a name that nothing has.
+
+    :raises FileExistsError: something has it.
+    """
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # no hard links here: the name is taken in two steps
+        if path.exists():
+            raise FileExistsError(path) from None
         temporary.replace(path)
 
 

@@ -151,6 +151,24 @@ COMMANDS = (
         trouble=2,
     ),
     Command(
+        name="export",
+        help="write all of a run into one file, an audit bundle that can be checked without Airflow",
+        function="export:export_command",
+        arguments=(
+            _argument("dag_id", metavar="DAG_ID", help="the template's name"),
+            _argument("run_id", metavar="RUN_ID", help="the run, or its folder's name"),
+            _argument(
+                "-o",
+                "--output",
+                metavar="FILE.zip",
+                help="where to write it; default: named after the run, in this folder",
+            ),
+            _AIRFLOW,
+            _JSON,
+        ),
+        trouble=2,
+    ),
+    Command(
         name="schema",
         help="print the JSON Schema of the template language, for editors, or of traces",
         function="schema:schema_command",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_agentic.cli.report import plain
@@ -30,9 +31,9 @@ def verify_command(arguments: argparse.Namespace) -> int:
 def _verdict(arguments: argparse.Namespace) -> Verdict:
     match arguments.what:
         case [bundle]:
-            from airflow_agentic.trace.bundle import verify_bundle
+            from airflow_agentic.trace.bundle_check import verify_bundle
 
-            return verify_bundle(bundle, arguments.seal)
+            return verify_bundle(Path(bundle), arguments.seal)
         case [dag_id, run_id]:
             from airflow_agentic.cli.trace import load_configuration
             from airflow_agentic.trace.runs import run_called

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_agentic import storage
@@ -20,9 +20,9 @@ from airflow_agentic.trace.run_files import StoredFiles, digests, is_hidden
 from airflow_agentic.trace.sealing import is_digest, sealings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_agentic.trace.findings import ArtifactDigest, Finding
+    from airflow_agentic.trace.findings import Finding
     from airflow_agentic.trace.record import ArtifactRecord
     from airflow_agentic.trace.run_files import RunFiles
     from airflow_agentic.trace.sealing import Sealing
@@ -71,14 +71,13 @@ def verify(store: TraceStore, dag_id: str, run_id: str, seal: str | None = None)
     files = StoredFiles(store, dag_id, run_id)
     if not files.sizes:
         raise TraceError(f"There are no records of the run {run_id!r} of {dag_id!r} in {store.url}.")
-    return verdict_of(files, dag_id, run_id, digest_at_uri, seal)
+    verdict = verdict_of(files, dag_id, run_id, seal)
+    return with_findings(verdict, finding.of_artifacts(files, believed(files, verdict), digest_at_uri))
 
 
-def verdict_of(
-    files: RunFiles, dag_id: str, run_id: str, artifact_digest: ArtifactDigest, seal: str | None = None
-) -> Verdict:
+def verdict_of(files: RunFiles, dag_id: str, run_id: str, seal: str | None = None) -> Verdict:
     """
-    Compare a run's files with its manifests.
+    Compare a run's files with its manifests; artifacts are none of them.
 
     :param seal: the digest of its last manifest, as it was kept elsewhere.
     :raises TraceError: that is no digest.
@@ -94,8 +93,6 @@ def verdict_of(
         *finding.of_values(found),
         *finding.of_the_seal(sealings, seal),
     ]
-    believed = found.keys() - {each.path for each in told}
-    told += finding.of_artifacts(files, believed, artifact_digest)
     last = sealings[-1] if sealings else None
     return Verdict(
         dag_id=dag_id,
@@ -105,12 +102,24 @@ def verdict_of(
         seal=last.digest if last else None,
         files=len(files.sizes),
         bytes=sum(size for size in files.sizes.values() if size > 0),
-        findings=in_order(told),
+        findings=_in_order(told),
         notes=tuple(_notes(files, sealings)),
     )
 
 
-def in_order(told: Sequence[Finding]) -> tuple[Finding, ...]:
+def believed(files: RunFiles, verdict: Verdict) -> list[str]:
+    """The paths of a run's files of which nothing was found."""
+    named = {each.path for each in verdict.findings}
+    return [path for path in files.sizes if path not in named]
+
+
+def with_findings(verdict: Verdict, more: Iterable[Finding]) -> Verdict:
+    """The verdict when more is known."""
+    told = [*verdict.findings, *more]
+    return replace(verdict, state="broken" if told else verdict.state, findings=_in_order(told))
+
+
+def _in_order(told: Sequence[Finding]) -> tuple[Finding, ...]:
     """Sorted by path; of several that say the same of a file, the first."""
     first = {(each.path, each.what): each for each in reversed(told)}
     return tuple(sorted(first.values(), key=lambda each: (each.path, each.what)))

@@ -81,7 +81,7 @@ def _begin() -> BeginRecord:
         try_number=1,
         at=at(0),
         inputs={"topic": "tea"},
-        triggered={"type": "manual"},
+        triggered={"type": "manual", "by": "ada", "logical_date": None, "run_after": at(0)},
         budget=None,
         outline=(),
         picture=None,
