@@ -28,8 +28,10 @@ _LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 _LONGEST = 50_000
 #: All elements that :func:`safe_html` gives.
 ELEMENTS = frozenset(
-    ("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "br", "ul", "ol", "li", "a", "em", "strong", "code")
-    + ("pre", "table", "thead", "tbody", "tr", "th", "td")
+    {
+        *("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "br", "ul", "ol", "li"),
+        *("a", "em", "strong", "code", "pre", "table", "thead", "tbody", "tr", "th", "td"),
+    }
 )
 _BACKTICKS = re.compile("`{3,}")
 

@@ -1,8 +1,8 @@
 """
 The runs whose traces are looked at: real templates, run to their ends in this process.
 
-``brief`` has a loop of two rounds, a fan-out of 30 items, retries, a stand-in, a person's answer, tools and an artifact;
-``refused`` fails; ``ledger`` has a thousand items. As a program it writes their traces as JSON, one file each::
+``brief`` has a loop of two rounds, a fan-out of 30 items, retries, a stand-in, a person's answer, tools and an
+artifact; ``refused`` fails; ``ledger`` has a thousand items. As a program it writes their traces as JSON::
 
     python -m support.shown_runs FOLDER
 """
