@@ -10,6 +10,7 @@ The class says what somebody can do about it; in a task, the class is also what 
     ├── PlanMismatchError      the run's task instances are not those of its plan
     ├── RunFailedError         the run ended, and something in it failed without being recovered
     ├── TraceError             a record is missing, unreadable or can't be written
+    │   └── MissingFileError   it isn't there
     ├── StageError             a stage failed outside of an attempt; ``kind`` says what ``on_error`` may be for it
     ├── NotRunError            the task wasn't done, because something that it needs failed
     ├── StoppedError           the process was told to stop while it worked: another try may finish the work
@@ -75,6 +76,10 @@ class RunFailedError(AgenticError):
 
 class TraceError(AgenticError):
     """A record of the trace is missing or unreadable, or can't be written."""
+
+
+class MissingFileError(TraceError):
+    """The trace store has no such file."""
 
 
 class NotRunError(AgenticError):

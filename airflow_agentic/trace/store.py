@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic import config, storage
-from airflow_agentic.errors import ConfigError, TraceError
+from airflow_agentic.errors import ConfigError, MissingFileError, TraceError
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.record import from_data, to_data
 from airflow_agentic.trace.values import digest_of, pack, unpack
@@ -218,7 +218,7 @@ class TraceStore:
 
     def _content(self, path: str, data: bytes | Exception) -> bytes | TraceError:
         if isinstance(data, FileNotFoundError):
-            return TraceError(f"There is no {path} in {self.url}.")
+            return MissingFileError(f"There is no {path} in {self.url}.")
         return TraceError(f"{path} in {self.url} can't be read: {data}") if isinstance(data, Exception) else data
 
     def read_bytes(self, path: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from airflow_agentic.web import assets, run_page
+from airflow_agentic.web import assets, pipelines, run_page
 from airflow_agentic.web.access import SIGNED_IN
 from airflow_agentic.web.errors import add_error_pages
 from airflow_agentic.web.headers import SecurityHeaders
@@ -26,6 +26,7 @@ def app() -> FastAPI:
         redirect_slashes=False,
     )
     made.include_router(run_page.router)
+    made.include_router(pipelines.router)
     made.include_router(assets.router)
     add_error_pages(made)
     made.add_middleware(SecurityHeaders)
