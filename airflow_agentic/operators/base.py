@@ -40,7 +40,7 @@ SPARE_TRIES = 3
 _CONVERTED = frozenset(name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_"))
 
 
-class PlannedOperator(TellsLineage, BaseOperator):
+class PlannedOperator(BaseOperator, TellsLineage):
     """
     A task of a plan.
 
