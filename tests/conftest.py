@@ -18,10 +18,11 @@ from hypothesis import settings
 
 from airflow_agentic.local.database import new_database
 from airflow_agentic.local.inprocess import throw_away_environment
+from airflow_agentic.local.rest import RestError
 from airflow_agentic.local.settings import without_airflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from airflow.models.dagrun import DagRun
     from airflow.sdk import DAG
@@ -67,6 +68,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _begun.add(item.path)
         gc.collect()
         gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where Airflow's REST API failed a test: what Airflow said meanwhile."""
+    report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(RestError):
+        from support.airflow_env import AirflowEnv
+
+        servers = [value for value in item.funcargs.values() if isinstance(value, AirflowEnv)]
+        report.sections += [("Airflow's processes", server.last_words()) for server in servers]
+    return report
 
 
 def pytest_unconfigure() -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import ProxyHandler, Request, build_opener
+from uuid import uuid4
 
 from airflow_agentic.errors import AgenticError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Seconds for one answer: a busy machine may take long to start a run.
-_TIMEOUT = 60.0
+#: Seconds for one answer. Longer than a server on SQLite waits for its lock: what it says then is to be heard.
+_TIMEOUT = 75.0
 _POLL = 0.3
 #: Seconds before the second and the third time.
 _AGAIN = (0.5, 2.0)
@@ -66,17 +68,35 @@ class RestClient:
 
         :raises RestError: no connection, or a reply of 400 and above.
         """
-        if self._token is None:
-            self._token = self._request("POST", "/auth/token", self._login)["access_token"]
         target = f"/api/v2{path}" + (f"?{urlencode(query)}" if query else "")
-        for wait in _AGAIN if method == "GET" else ():
+
+        def ask() -> Any:
+            if self._token is None:
+                self._token = self._request("POST", "/auth/token", self._login)["access_token"]
+            return self._request(method, target, body, token=self._token)
+
+        return _persistently(ask) if method == "GET" else ask()
+
+    def once(self, method: str, path: str, body: Any = None) -> Any:
+        """
+        A call that Airflow takes once and then refuses with 409, so that it may be made again when there is no answer.
+
+        :returns: the reply's JSON, or None where all that is known is that an earlier time was taken.
+        :raises RestError: see :meth:`call`; 409 only when it is the answer to the first time.
+        """
+        times = 0
+
+        def ask() -> Any:
+            nonlocal times
+            times += 1
             try:
-                return self._request(method, target, body, token=self._token)
+                return self.call(method, path, body)
             except RestError as error:
-                if 400 <= error.status < 500:
-                    raise
-            time.sleep(wait)
-        return self._request(method, target, body, token=self._token)
+                if times > 1 and error.status == 409:
+                    return None
+                raise
+
+        return _persistently(ask)
 
     def health(self) -> dict[str, Any]:
         """What each of Airflow's parts reports, by name; asking also makes the server load its execution API."""
@@ -84,10 +104,11 @@ class RestClient:
         found: dict[str, Any] = self._request("GET", "/api/v2/monitor/health")
         return found
 
-    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Start a run; its run_id."""
-        body = {"logical_date": None, "conf": conf or {}}
-        run_id: str = self.call("POST", f"/dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"]
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
+        """Start a run; its run_id, which is made here where none is given."""
+        run_id = run_id or f"manual__{datetime.now(UTC).isoformat()}_{uuid4().hex[:8]}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        self.once("POST", f"/dags/{quote(dag_id)}/dagRuns", body)
         return run_id
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
@@ -179,6 +200,18 @@ class RestClient:
             return json.loads(text) if text else None
         except ValueError:
             raise RestError(f"{method} {path}: the reply is not JSON: {text[:200]!r}") from None
+
+
+def _persistently(ask: Callable[[], Any]) -> Any:
+    """Ask again, a few times, where there is no answer or the server failed."""
+    for wait in _AGAIN:
+        try:
+            return ask()
+        except RestError as error:
+            if 400 <= error.status < 500:
+                raise
+        time.sleep(wait)
+    return ask()
 
 
 def _run_path(dag_id: str, run_id: str) -> str:

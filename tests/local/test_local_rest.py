@@ -36,11 +36,12 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_it_logs_in_once_and_past_any_proxy() -> None:
     with ScriptedServer(TOKEN, Reply(body={"dag_run_id": "r 1"}), Reply(body={"state": "success"})) as server:
         client = _client(server)
-        assert client.trigger("d", {"a": 1}) == "r 1"
+        assert client.trigger("d", {"a": 1}, run_id="r 1") == "r 1"
         assert client.run("d", "r 1/+") == {"state": "success"}
     login, trigger, run = server.calls
     assert login.json == {"username": "admin", "password": "secret"}
-    assert (trigger.path, trigger.json) == ("/api/v2/dags/d/dagRuns", {"logical_date": None, "conf": {"a": 1}})
+    assert trigger.path == "/api/v2/dags/d/dagRuns"
+    assert trigger.json == {"dag_run_id": "r 1", "logical_date": None, "conf": {"a": 1}}
     assert run.path == "/api/v2/dags/d/dagRuns/r%201%2F%2B"
     assert trigger.headers["authorization"] == run.headers["authorization"] == "Bearer t0ken"
 
@@ -62,9 +63,42 @@ def test_task_instances_come_in_pages() -> None:
 def test_what_would_change_something_is_asked_once() -> None:
     busy = ScriptedServer(TOKEN, Reply(status=503, body="busy"))
     with busy as server, pytest.raises(RestError, match="503 busy") as caught:
-        _client(server).trigger("d")
+        _client(server).call("PATCH", "/dags/d", {"is_paused": True})
     assert caught.value.status == 503
     assert len(server.calls) == 2
+
+
+TAKEN = Reply(status=409, body="there is one")
+
+
+@pytest.mark.parametrize("lost", [Reply(hang_up=True), Reply(delay=0.5), Reply(status=500)])
+@pytest.mark.parametrize("then", [Reply(body={}), TAKEN])
+def test_a_run_whose_start_got_no_answer_is_started_once(
+    monkeypatch: pytest.MonkeyPatch, lost: Reply, then: Reply
+) -> None:
+    monkeypatch.setattr(rest, "_TIMEOUT", 0.2)
+    with ScriptedServer(TOKEN, lost, then) as server:
+        run_id = _client(server).trigger("d")
+    assert [call.json["dag_run_id"] for call in server.calls[1:]] == [run_id, run_id]
+
+
+def test_a_run_that_somebody_else_has_started_is_no_success() -> None:
+    with ScriptedServer(TOKEN, TAKEN) as server, pytest.raises(RestError, match="409 there is one"):
+        _client(server).trigger("d", run_id="r")
+    assert len(server.calls) == 2
+
+
+def test_runs_have_ids_of_their_own() -> None:
+    with ScriptedServer(TOKEN, Reply(body={})) as server:
+        client = _client(server)
+        assert len({client.trigger("d") for _ in range(20)}) == 20
+
+
+def test_what_never_gets_an_answer_ends() -> None:
+    with ScriptedServer(TOKEN, Reply(hang_up=True)) as server, pytest.raises(RestError) as caught:
+        _client(server).once("PATCH", "/x")
+    assert caught.value.status == 0
+    assert len(server.calls) == 4
 
 
 def test_a_dag_that_isnt_there_or_no_longer() -> None:

@@ -12,6 +12,9 @@ import time
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
+
+from airflow_agentic.local.rest import RestError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +47,15 @@ def test_runs_are_triggered_followed_and_read(airflow: AirflowEnv) -> None:
     bad = airflow.run("server_check", {"number": 3})
     assert bad.tasks == {"double": "success", "fail_if_odd": "failed"}
     assert "not a multiple of four" in bad.logs
+
+
+def test_a_run_is_started_once(airflow: AirflowEnv) -> None:
+    airflow.put_dag_file("server_once.py", DAG_FILE.replace("server_check", "server_once"))
+    airflow.wait_for_dag("server_once")
+    run_id = airflow.rest.trigger("server_once")
+    with pytest.raises(RestError) as caught:
+        airflow.rest.trigger("server_once", run_id=run_id)
+    assert caught.value.status == 409
 
 
 def test_a_broken_file_is_an_import_error_and_goes_with_the_file(airflow: AirflowEnv) -> None:

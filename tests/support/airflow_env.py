@@ -106,6 +106,10 @@ class AirflowEnv:
         """End all of its processes."""
         self._server.stop()
 
+    def last_words(self) -> str:
+        """The ends of its processes' logs."""
+        return self._server.last_words()
+
     def put_template(self, name: str, text: str) -> Path:
         """Add a template to the bundle's folder, or change it; ``name`` is a relative path."""
         return _write(self.templates / name, text)
@@ -133,7 +137,7 @@ class AirflowEnv:
         except RestError as error:
             if error.status != 404:
                 raise
-        self.rest.call("POST", "/connections", {"connection_id": connection_id, **fields})
+        self.rest.once("POST", "/connections", {"connection_id": connection_id, **fields})
 
     def wait_for_dag(self, dag_id: str, *, timeout: float = 60.0) -> None:
         """Wait until Airflow serves the DAG."""
@@ -155,7 +159,7 @@ class AirflowEnv:
             self._server.check()
             if time.monotonic() > deadline:
                 errors = self.rest.import_errors()
-                raise TimeoutError(f"no {what} after {timeout:.0f} s\n{errors}\n{self._server.last_words()}")
+                raise TimeoutError(f"no {what} after {timeout:.0f} s\n{errors}\n{self.last_words()}")
             time.sleep(0.2)
         return value
 

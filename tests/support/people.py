@@ -42,6 +42,7 @@ def wait_for_questions(
 def answer(
     airflow: AirflowEnv, dag_id: str, run_id: str, task_id: str, *options: str, map_index: int = -1, **fields: Any
 ) -> Any:
-    """Answer a question as the views do."""
+    """Answer a question as the views do; the answer as it was taken."""
     body = {"chosen_options": list(options), "params_input": fields}
-    return airflow.rest.call("PATCH", details_path(dag_id, run_id, task_id, map_index), body)
+    path = details_path(dag_id, run_id, task_id, map_index)
+    return airflow.rest.once("PATCH", path, body) or airflow.rest.call("GET", path)
