@@ -47,7 +47,8 @@ class Summaries:
         self._refused: dict[str, tuple[TraceError, float]] = {}
         #: what is to be read, the next one first
         self._queue: OrderedDict[str, None] = OrderedDict()
-        self._reads = False
+        #: what is being read, while a thread reads
+        self._batch: frozenset[str] | None = None
 
     def get(self, paths: Iterable[str], seconds: float) -> dict[str, RunSummary | TraceError]:
         """
@@ -85,10 +86,10 @@ class Summaries:
         for path in wanted:
             if path in self._refused and self._refused[path][1] < now:
                 del self._refused[path]
-            if not self._is_settled(path):
+            if not self._is_settled(path) and path not in (self._batch or ()):
                 self._queue.setdefault(path)
-        if self._queue and not self._reads:
-            self._reads = True
+        if self._queue and self._batch is None:
+            self._batch = frozenset()
             threading.Thread(target=self._read, name="agentic-summaries", daemon=True).start()
 
     def _read(self) -> None:
@@ -96,15 +97,15 @@ class Summaries:
         while True:
             with self._changed:
                 batch = [self._queue.popitem(last=False)[0] for _ in range(min(_BATCH, len(self._queue)))]
-                if not batch:
-                    self._reads = False
-                    return
-            found = self._batch(batch)
+                self._batch = frozenset(batch) or None
+            if not batch:
+                return
+            found = self._read_batch(batch)
             with self._changed:
                 self._keep(found)
                 self._changed.notify_all()
 
-    def _batch(self, paths: list[str]) -> dict[str, RunSummary | TraceError]:
+    def _read_batch(self, paths: list[str]) -> dict[str, RunSummary | TraceError]:
         try:
             read = self._store.read_many(paths)
         except Exception as error:  # the thread goes on, and the page says that they can't be read

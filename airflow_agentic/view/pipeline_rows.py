@@ -1,15 +1,15 @@
-"""The rows of the pipelines page: figures as people read them, and what they are put in order by."""
+"""The rows of the pipelines page: figures as people read them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_agentic.view import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from airflow_agentic.trace.statistics import Rounds, RunPoint, Spread
@@ -19,24 +19,6 @@ if TYPE_CHECKING:
 _BARS, _STEP, _HEIGHT, _LEAST = 30, 5, 26, 3
 _EXACT = 10_000
 _UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """
-    A column of the table.
-
-    :param value: what rows are put in order by; null where a row has nothing in it.
-    :param most_first: how they are, unless an address says otherwise.
-    :param is_number: its figures stand below each other.
-    """
-
-    key: str
-    title: str
-    value: Callable[[Pipeline], Any]
-    hint: str
-    most_first: bool = True
-    is_number: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,14 +144,14 @@ def _cells(pipeline: Pipeline) -> dict[str, Cell]:
 
 def _told_of_runs(pipeline: Pipeline) -> Iterable[str]:
     own = pipeline.statistics
-    for number, what in (
+    told = (
         (own.active, "going on"),
         (own.without, "without figures"),
         (own.unreadable, "unreadable"),
         (own.unread, "not read yet"),
-    ):
-        if number:
-            yield f"{words.count(number)} {what}"
+    )
+    line = ", ".join(f"{words.count(number)} {what}" for number, what in told if number)
+    return (line,) if line else ()
 
 
 def _tokens(found: Spread | None) -> Cell:
@@ -211,18 +193,23 @@ def _failing(pipeline: Pipeline) -> Cell:
 
 
 def _rounds(loops: Iterable[Rounds]) -> Cell:
-    """A line per loop, and what it says at length."""
-    lines, whole = [], []
-    for loop in loops:
-        name = f"{loop.target} … {loop.source}" if loop.source and loop.source != loop.target else loop.target
-        lines.append(f"{loop.median:g} of {loop.max_rounds} ({name})")
-        reached = f"{words.count(loop.exhausted)} of {words.count(loop.count)} times"
-        if loop.exhausted:
-            lines.append(f"bound reached {reached}")
-        whole.append(f"{name}: {loop.median:g} of {loop.max_rounds} rounds at the median; bound reached {reached}")
-    if not lines:
+    """Of the first loop at large, of others below it."""
+    told = [_told_of_loop(loop) for loop in loops]
+    if not told:
         return Cell()
-    return Cell(text=lines[0], more=tuple(lines[1:]), whole=". ".join(whole))
+    (text, *more), *others = told
+    lines = [*more, *(line for first, name, *rest in others for line in (f"{first} {name}", *rest))]
+    return Cell(
+        text=text, more=tuple(lines), whole="Rounds at the median, the most that there may be, and of which loop"
+    )
+
+
+def _told_of_loop(loop: Rounds) -> list[str]:
+    name = f"{loop.target} … {loop.source}" if loop.source and loop.source != loop.target else loop.target
+    told = [f"{loop.median:g} of {loop.max_rounds}", name]
+    if loop.exhausted:
+        told.append(f"bound reached in {_percent(loop.exhausted, loop.count)}")
+    return told
 
 
 def _people(found: Spread | None) -> Cell:
@@ -286,80 +273,3 @@ def _dollars(amount: float, partly: bool) -> str:
 
 def _runs(number: int) -> str:
     return words.plural(number, "run")
-
-
-def _at(pipeline: Pipeline) -> float | None:
-    last = pipeline.statistics.last
-    return last.at.timestamp() if last else None
-
-
-def _median(name: str, figure: str = "median") -> Callable[[Pipeline], Any]:
-    def value(pipeline: Pipeline) -> Any:
-        found = getattr(pipeline.statistics, name)
-        return None if found is None else getattr(found, figure)
-
-    return value
-
-
-def _share_failing(pipeline: Pipeline) -> float | None:
-    found = pipeline.statistics.failing
-    return None if found is None else found.runs / found.of
-
-
-def _share_of_bound(pipeline: Pipeline) -> float | None:
-    return max((loop.median / loop.max_rounds for loop in pipeline.statistics.loops), default=None)
-
-
-COLUMNS = {
-    column.key: column
-    for column in (
-        Column(
-            key="name",
-            title="Pipeline",
-            value=lambda pipeline: pipeline.name.casefold(),
-            hint="All DAGs that were made from templates and that you may see",
-            most_first=False,
-            is_number=False,
-        ),
-        Column(
-            key="runs",
-            title="Runs",
-            value=lambda pipeline: pipeline.statistics.runs,
-            hint="All that began in this time; the last ones as bars, as high as they were long",
-            is_number=False,
-        ),
-        Column(
-            key="success",
-            title="Success",
-            value=lambda pipeline: pipeline.statistics.success_rate,
-            hint="Of the runs that have ended",
-            most_first=False,
-        ),
-        Column(key="time", title="Median time", value=_median("seconds"), hint="From begin to end, waits included"),
-        Column(key="p95", title="95 % within", value=_median("seconds", "p95"), hint="95 % of the runs took no longer"),
-        Column(
-            key="tokens", title="Tokens per run", value=_median("tokens"), hint="Median, in and out; below it the total"
-        ),
-        Column(
-            key="cost", title="Cost per run", value=_median("cost"), hint="Median, in US dollars; below it the total"
-        ),
-        Column(
-            key="failing",
-            title="Fails most",
-            value=_share_failing,
-            hint="The stage that failed by itself in most runs, handled or not",
-            is_number=False,
-        ),
-        Column(
-            key="rounds",
-            title="Rounds used",
-            value=_share_of_bound,
-            hint="Of each loop the median, and how often it stopped only at its bound",
-            is_number=False,
-        ),
-        Column(
-            key="people", title="People waited for", value=_median("people"), hint="Median of the runs that asked any"
-        ),
-        Column(key="last", title="Last run", value=_at, hint="Leads to its trace", is_number=False),
-    )
-}

@@ -14,14 +14,15 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from airflow_agentic.view import words
-from airflow_agentic.view.pipeline_rows import COLUMNS, row_of, total_of
+from airflow_agentic.view.pipeline_columns import COLUMNS
+from airflow_agentic.view.pipeline_rows import row_of, total_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from airflow_agentic.trace.statistics import Statistics
-    from airflow_agentic.view.pipeline_rows import Column
+    from airflow_agentic.view.pipeline_columns import Column
 
 #: Days; the first one unless an address says otherwise.
 PERIODS = (7, 30)

@@ -50,7 +50,7 @@ def template_dags(session: Session, readable: Collection[str]) -> list[TemplateD
     from airflow.models.dag import DagModel, DagTag
     from sqlalchemy import select
 
-    columns = (DagModel.dag_id, DagModel.dag_display_name, DagModel.description, DagModel.is_paused)
+    columns: Any = (DagModel.dag_id, DagModel.dag_display_name, DagModel.description, DagModel.is_paused)
     query = select(*columns).join(DagTag, DagTag.dag_id == DagModel.dag_id)
     rows = session.execute(query.where(DagTag.name == TAG, DagModel.is_stale.is_(False)))
     tagged = {

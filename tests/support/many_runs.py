@@ -1,4 +1,4 @@
-"""Runs of templates by the hundred: rows in the metadata database and summaries in a trace store, made without running."""
+"""Runs of templates by the hundred, made without running: rows in the metadata database, summaries in a trace store."""
 
 from __future__ import annotations
 
