@@ -39,7 +39,7 @@ _BLOCK, _LINE = 1500, 300
 #: Rows of a table; attempts that failed are always in it.
 _ROWS = 150
 #: What Markdown and its extensions might read as more than text: anywhere; as a link; at the beginning of a line.
-_SYNTAX = re.compile(r"[\\`*_\[\]#!|~$]|:(?=//)|(?<=www)\.|^[-+=]|(?<=^\d)[.)]|^\d{2,9}[.)]", re.IGNORECASE)
+_SYNTAX = re.compile(r"[\\`*_\[\]#!|~$]|:(?=//)|(?<=www)\.|^[-+=]|^\d{1,9}[.)](?=\s|$)", re.IGNORECASE)
 #: A person's or a group's name is told to them by some sites; an invisible character keeps it a text.
 _NAMED = re.compile("@(?=[A-Za-z0-9])")
 

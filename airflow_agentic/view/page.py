@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from airflow_agentic.render.style import page_css
 from airflow_agentic.shown import safe_html
-from airflow_agentic.view import values, words
+from airflow_agentic.view import story, values, words
 from airflow_agentic.view.details import Teller, title_of
 from airflow_agentic.view.path import path_of
 from airflow_agentic.view.provenance import told_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 STYLES = ("frame.css", "trace.css")
 SCRIPTS = ("frame.js", "trace.js")
 #: The page's sections, in their order; each is a template.
-SECTIONS = ("summary", "errors", "timeline", "path", "decisions", "stages", "people", "artifact", "template")
+SECTIONS = ("summary", "timeline", "path", "decisions", "stages", "people", "errors", "artifact", "template")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,10 @@ class LiveLinks:
     :param attempt: with ``{id}``: gives what :func:`attempt_details` does.
     :param value: with ``{id}`` and ``{name}``: gives a whole value (:func:`airflow_agentic.view.values.whole_value`).
     :param assets: the folder of what :func:`asset` gives.
-    :param task: with ``{task_id}`` and ``{map_index}``: Airflow's own page of a task instance.
+    :param task: with ``{task_id}`` and ``{map_index}``: Airflow's own page of a task instance; ``/mapped/{map_index}``
+        is left out where it isn't mapped.
+    :param artifact: with ``{id}``: gives an artifact as a file.
+    :param downloads: label and address of what may be stored.
     """
 
     sections: str
@@ -52,6 +55,8 @@ class LiveLinks:
     value: str
     assets: str
     task: str | None
+    artifact: str | None = None
+    downloads: tuple[tuple[str, str], ...] = ()
 
 
 def trace_page(trace: Trace, *, live: LiveLinks | None = None) -> str:
@@ -105,6 +110,7 @@ def _digest(text: str) -> str:
 
 def _given(trace: Trace, live: LiveLinks | None) -> dict[str, Any]:
     timeline = timeline_of(trace)
+    who, how = story.who_began(trace)
     return {
         "trace": trace,
         "link": _Links(live),
@@ -112,6 +118,11 @@ def _given(trace: Trace, live: LiveLinks | None) -> dict[str, Any]:
         "timeline": timeline,
         "path": path_of(trace, timeline.rows),
         "artifacts": [told_of(artifact) for artifact in trace.artifacts],
+        "story": story.story(trace),
+        "failures": story.failures(trace),
+        "again": story.tried_again(trace),
+        "who": who,
+        "how": how,
         "rows": {(row.stage.stage, row.stage.rounds): row.key for row in timeline.rows},
     }
 
@@ -144,7 +155,12 @@ class _Links:
         """Airflow's page of a task instance."""
         if self.live is None or self.live.task is None:
             return None
-        return _filled(self.live.task, task_id=task_id, map_index=str(map_index))
+        address = self.live.task if map_index >= 0 else self.live.task.replace("/mapped/{map_index}", "")
+        return _filled(address, task_id=task_id, map_index=str(map_index))
+
+    def artifact(self, name: str) -> str | None:
+        """An artifact as a file."""
+        return None if self.live is None or self.live.artifact is None else _filled(self.live.artifact, id=name)
 
     def asset(self, name: str) -> str:
         """A file of the page."""

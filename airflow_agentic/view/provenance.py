@@ -28,6 +28,7 @@ class Origin:
 
     :param words: where it is from, in words.
     :param ref: the id of the attempt or the answer; None where there is none.
+    :param place: the stage and the rounds; None for what is no stage.
     """
 
     words: str
@@ -36,6 +37,7 @@ class Origin:
     agent: str | None
     model: str | None
     recovered: str | None
+    place: tuple[str, tuple[int, ...]] | None = None
     parts: tuple[Origin, ...] = ()
     more_parts: int = 0
 
@@ -132,6 +134,7 @@ def _origin(source: Mapping[str, Any]) -> Origin:
         agent=source.get("agent"),
         model=source.get("model"),
         recovered=source.get("recovered"),
+        place=(str(source["stage"]), tuple(source.get("rounds") or ())) if source.get("stage") is not None else None,
         parts=tuple(shown),
         more_parts=max(0, len(parts) - MOST_PARTS),
     )

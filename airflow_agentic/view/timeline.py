@@ -80,6 +80,7 @@ class Row:
 
     :param heading: stands above it: the round that begins here.
     :param items: the lanes of its items; empty where it has none.
+    :param tasks: ids of all tasks that Airflow has for it.
     """
 
     stage: StageSummary
@@ -88,6 +89,7 @@ class Row:
     heading: str | None = None
     items: tuple[Lane, ...] = ()
     strip: tuple[Bin, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     @property
     def folded(self) -> bool:
@@ -181,18 +183,22 @@ class _Clock:
 def _rows(trace: Trace, clocked: _Clock) -> Iterator[Row]:
     marks = _marks(trace, clocked)
     attempts: dict[str, AttemptTrace] = {attempt.id: attempt for attempt in trace.attempts}
+    tasks: dict[Any, dict[str, None]] = defaultdict(dict)
+    for task in trace.tasks:
+        tasks[task.stage, task.rounds][task.task_id] = None
     rounds: tuple[int, ...] = ()
     for number, stage in enumerate(trace.stages):
+        place = (stage.stage, stage.rounds)
         own = [attempts[each] for each in stage.attempts if each in attempts]
-        answers = [each for each in trace.answers if (each.stage, each.rounds) == (stage.stage, stage.rounds)]
+        answers = [each for each in trace.answers if (each.stage, each.rounds) == place]
         key = f"row-{number}"
-        others = tuple(marks.get((stage.stage, stage.rounds), ()))
+        others = tuple(marks.get(place, ()))
         lane = _lane(stage.name, [*_of_attempts(own, clocked), *_of_answers(answers, clocked), *others], stage.state)
         items = tuple(_items(own, answers, clocked))
         heading = f"Round {'.'.join(map(str, stage.rounds))}" if stage.rounds and stage.rounds != rounds else None
         rounds = stage.rounds
         strip = tuple(_strip(lane.marks)) if len(items) > FOLDED else ()
-        yield Row(stage=stage, key=key, lane=lane, heading=heading, items=items, strip=strip)
+        yield Row(stage=stage, key=key, lane=lane, heading=heading, items=items, strip=strip, tasks=tuple(tasks[place]))
 
 
 def _lane(label: str, marks: Iterable[Mark], state: str, key: str = "") -> Lane:

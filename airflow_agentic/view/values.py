@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Characters that are shown at first.
 LONGEST = 4000
+#: Characters of a value that needs no lines of its own, and how many such a list may have.
+_SHORT, _FEW = 160, 20
 #: Keys of a message between a model and others.
 _ROLE, _CONTENT = "role", "content"
 #: The id of what belongs to the whole run.
@@ -31,6 +33,7 @@ class Shown:
 
     :param text: what is shown at first.
     :param whole: all of it, where that is more.
+    :param kind: ``line``: a short one; ``list``: of short ones, in ``lines``; ``text``; ``json``.
     :param ref, name: see :func:`whole_value`.
     :param label: what it is called; None for a value that stands alone.
     """
@@ -42,6 +45,7 @@ class Shown:
     ref: str
     name: str
     label: str | None = None
+    lines: tuple[str, ...] = ()
 
 
 def as_text(value: Any) -> str:
@@ -53,15 +57,38 @@ def shown(value: Any, ref: str, name: str, label: str | None = None, longest: in
     """A value, cut where it is long."""
     text = as_text(value)
     cut = len(text) > longest
+    lines = _lines(value)
     return Shown(
         text=text[:longest] if cut else text,
         whole=text if cut else None,
         characters=len(text),
-        kind="text" if isinstance(value, str) else "json",
+        kind=_kind(value, lines),
         ref=ref,
         name=name,
         label=label,
+        lines=lines,
     )
+
+
+def _kind(value: Any, lines: tuple[str, ...]) -> str:
+    if lines:
+        return "list"
+    if _is_short(value):
+        return "line"
+    return "text" if isinstance(value, str) else "json"
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _SHORT and "\n" not in value
+    return value is None or isinstance(value, (int, float))
+
+
+def _lines(value: Any) -> tuple[str, ...]:
+    """Of a list of a few short values, these."""
+    if not isinstance(value, list) or not value or len(value) > _FEW or not all(_is_short(each) for each in value):
+        return ()
+    return tuple(as_text(each) for each in value)
 
 
 def parts(value: Any, ref: str, name: str) -> list[Shown]:
@@ -92,7 +119,8 @@ def whole_value(trace: Trace, ref: str, name: str) -> Any:
     :raises KeyError: there is none of that name.
     """
     if ref == RUN:
-        return {"inputs": trace.inputs, "output": trace.output, "template": trace.template, "error": trace.error}[name]
+        found: dict[str, Any] = {"inputs": trace.inputs, "output": trace.output, "template": trace.template}
+        return {**found, "error": trace.error, "budget": trace.budget}[name]
     for attempt in trace.attempts:
         if attempt.id == ref:
             error = attempt.error or {}

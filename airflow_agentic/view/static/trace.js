@@ -55,7 +55,7 @@ async function open(id, { focus = true } = {}) {
   panel.hidden = false;
   panel.scrollTop = 0;
   mark();
-  history.replaceState(null, "", `#attempt=${encodeURIComponent(id)}`);
+  write(`#attempt=${encodeURIComponent(id)}`);
   if (focus) {
     panel.focus();
   }
@@ -76,7 +76,7 @@ function close() {
   const back = named("data-attempt", selected, sections) ?? opener;
   selected = null;
   mark();
-  history.replaceState(null, "", location.pathname + location.search);
+  write("");
   back?.focus?.();
 }
 
@@ -94,9 +94,26 @@ function step(which) {
   }
 }
 
+/** Airflow keeps its own address; a frame's has no part of it. */
+function outer() {
+  try {
+    return window.parent !== window ? window.parent.location.href && window.parent : null;
+  } catch {
+    return null; // another origin
+  }
+}
+
+const where = () => location.hash || outer()?.location.hash || "";
+
+function write(hash) {
+  for (const view of [window, outer()]) {
+    view?.history.replaceState(view.history.state, "", hash || view.location.pathname + view.location.search);
+  }
+}
+
 /** Opens what the address names: #attempt=ID, or #task=ID&map=-1&try=1. */
 function openNamed() {
-  const given = new URLSearchParams(location.hash.slice(1));
+  const given = new URLSearchParams(where().slice(1));
   if (given.has("attempt")) {
     open(given.get("attempt"));
   } else if (given.has("task")) {
@@ -112,6 +129,12 @@ function openTask(task, map, number) {
   } else if (found) {
     reveal(found);
     found.focus();
+  } else {
+    const line = all(".line[data-tasks]", sections).find((it) => it.dataset.tasks.split(" ").includes(task));
+    if (line) {
+      reveal(line);
+      line.classList.add("named");
+    }
   }
 }
 
@@ -320,10 +343,20 @@ function goesOn() {
   return ["running", "queued"].includes(sections.querySelector("[data-state]")?.dataset.state);
 }
 
+function tell(text) {
+  const shown = note(text);
+  shown.setAttribute("role", "status");
+  sections.prepend(shown);
+}
+
 async function look() {
   try {
     const headers = etag ? { "If-None-Match": etag } : {};
-    const reply = await fetch(body.dataset.sections, { headers, credentials: "same-origin", cache: "no-store" });
+    const reply = await fetch(body.dataset.sections, { headers, credentials: "same-origin", cache: "no-cache" });
+    if (reply.status >= 400 && reply.status < 500) {
+      tell(reply.status === 401 ? "You are signed out: this page is no longer kept up to date." : `This page is no longer kept up to date: the server answered with ${reply.status}.`);
+      return;
+    }
     if (reply.ok) {
       etag = reply.headers.get("ETag");
       renew(await reply.text());

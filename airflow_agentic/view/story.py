@@ -1,0 +1,88 @@
+"""A run in a sentence or two, and who or what began it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_agentic.view.words import count, duration, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_agentic.trace.document import Trace
+
+FAILED = ("failed", "retrying", "killed", "lost")
+_NOT_RUN = ("planned", "skipped", "upstream_failed", "removed")
+_BY_HAND = "manual"
+#: Why Airflow began a run.
+_CAUSES = {
+    "scheduled": "the schedule",
+    "backfill": "a backfill",
+    "asset_triggered": "an asset that was updated",
+    "asset": "an asset that was updated",
+}
+
+
+def failures(trace: Trace) -> int:
+    """Attempts that failed."""
+    return sum(attempt.state in FAILED for attempt in trace.attempts)
+
+
+def tried_again(trace: Trace) -> int:
+    """Of these, after how many another one followed."""
+    return sum(error.what == "attempt" and error.then == "retried" for error in trace.errors)
+
+
+def who_began(trace: Trace) -> tuple[str, str]:
+    """Who, and how where that says more."""
+    kind, by = str(trace.triggered.get("type") or ""), trace.triggered.get("by")
+    if kind in _CAUSES:
+        return _CAUSES[kind], f"for {by}" if by else ""
+    how = "by hand" if kind == _BY_HAND else kind.replace("_", " ")
+    return str(by or "not known"), how
+
+
+def story(trace: Trace) -> str:
+    """What happened, in short."""
+    return " ".join(_sentences(trace))
+
+
+def _sentences(trace: Trace) -> Iterator[str]:
+    yield f"{_run(trace)}: {', '.join(_stages(trace))}."
+    failed = failures(trace)
+    if failed:
+        became: dict[str, int] = {}
+        for error in trace.errors:
+            if error.what == "attempt":
+                became[error.then] = became.get(error.then, 0) + 1
+        told = ", ".join(f"{count(number)} {then}" for then, number in became.items())
+        yield f"{plural(failed, 'attempt')} failed{f' ({told})' if told else ''}."
+    answered = [answer for answer in trace.answers if answer.answered and not answer.timed_out]
+    waiting = [answer for answer in trace.answers if not answer.answered]
+    if answered:
+        waited = sum(answer.seconds or 0.0 for answer in answered)
+        yield f"People answered {plural(len(answered), 'question')} after {duration(waited)} in all."
+    if waiting:
+        yield f"{plural(len(waiting), 'question waits', 'questions wait')} for an answer."
+    if trace.artifacts:
+        yield f"{plural(len(trace.artifacts), 'artifact')} {'was' if len(trace.artifacts) == 1 else 'were'} written."
+
+
+def _run(trace: Trace) -> str:
+    took = f" after {duration(trace.seconds)}" if trace.seconds is not None and trace.ended else ""
+    words = {"success": "The run succeeded", "failed": "The run failed", "queued": "The run waits to begin"}
+    return f"{words.get(trace.state, 'The run goes on')}{took}"
+
+
+def _stages(trace: Trace) -> Iterator[str]:
+    began = {stage.stage for stage in trace.stages if stage.state not in _NOT_RUN}
+    yield f"{plural(len(began), 'stage')} ran"
+    rounds = max((sum(other.stage == stage for other in trace.stages) for stage in began), default=1)
+    if rounds > 1:
+        yield f"some of them in up to {rounds} rounds"
+    skipped = {stage.stage for stage in trace.stages if stage.state == "skipped"} - began
+    if skipped:
+        yield f"{plural(len(skipped), 'stage')} {'was' if len(skipped) == 1 else 'were'} left out"
+    unreached = {stage.stage for stage in trace.stages if stage.state == "upstream_failed"} - began
+    if unreached:
+        yield f"{plural(len(unreached), 'stage')} could not run because of a failure"
