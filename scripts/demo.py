@@ -28,6 +28,7 @@ from airflow_agentic.errors import AgenticError, RunFailedError
 from airflow_agentic.local.server import CORE, USER, LocalAirflow
 from airflow_agentic.local.settings import bundle_list
 from airflow_agentic.planning.planner import make_plan
+from airflow_agentic.plugin import TAB
 from airflow_agentic.template.parse import load_template
 from airflow_agentic.trace.airflow_rest import facts_from_rest
 from airflow_agentic.trace.assemble import assembled
@@ -46,7 +47,8 @@ TIMEOUT = 600.0
 _HINT = """\
 Try it in the UI: trigger verified_brief with min_score 0.99 and answer as its editor under Required Actions, or with an
 empty library; trigger document_review, research_brief, and key_themes, which the loader in dags/ serves. Edit a file in
-templates/ while its run is going; put another template there, or a broken one.
+templates/ while its run is going; put another template there, or a broken one. Each run has a tab “Trace”, and
+“Pipelines” in the navigation sums them up.
 Ctrl-C stops Airflow."""
 
 
@@ -162,6 +164,7 @@ def _wait(console: Console, airflow: LocalAirflow, trace: Trace) -> None:
     run = f"{airflow.url}/dags/{quote(trace.dag_id)}/runs/{quote(trace.run_id)}"
     console.print()
     console.print(_address(airflow, run), soft_wrap=True)
+    console.print(Text.assemble("What happened, and why: ", (f"{run}/plugin/{TAB}", "bold")), soft_wrap=True)
     console.print(_HINT, style="dim", soft_wrap=True)
     try:
         while True:
