@@ -9,6 +9,7 @@ https://www.researchobject.org/workflow-run-crate/
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ _WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
 _PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
 _WORKFLOW_RUN = "https://w3id.org/ro/wfrun/workflow/0.5"
 _PROVENANCE_RUN = "https://w3id.org/ro/wfrun/provenance/0.5"
+_BIOSCHEMAS = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 _PROFILES = {
     _PROCESS_RUN: ("Process Run Crate", "0.5"),
     _WORKFLOW_RUN: ("Workflow Run Crate", "0.5"),
@@ -57,7 +59,7 @@ def crate(trace: Trace, sizes: Mapping[str, int], artifacts: Mapping[str, Artifa
     """
     return {
         "@context": _CONTEXT,
-        "@graph": [_without_nulls(entity) for entity in _Graph(trace, sizes, artifacts).all()],
+        "@graph": [_tidied(entity) for entity in _Graph(trace, sizes, artifacts).all()],
     }
 
 
@@ -71,6 +73,7 @@ class _Graph:
         self._workflow = "template.yaml" if "template.yaml" in sizes else None
         self._attempts = [attempt for attempt in trace.attempts if attempt.agent is not None and attempt.started]
         self._agents = sorted({str(attempt.agent) for attempt in self._attempts})
+        self._starter = _ref(_PERSON) if trace.triggered.get("by") else None
         self._steps = list(dict.fromkeys((attempt.stage, str(attempt.agent)) for attempt in self._attempts))
 
     def all(self) -> Iterator[Entity]:
@@ -144,7 +147,7 @@ class _Graph:
                 "url": _ref(_id(self._workflow)) if self._workflow else None,
                 "softwareVersion": self._trace.template_digest,
             }
-        if self._trace.triggered.get("by"):
+        if self._starter:
             yield {"@id": _PERSON, "@type": "Person", "name": str(self._trace.triggered["by"])}
 
     def _run(self) -> Entity:
@@ -155,12 +158,12 @@ class _Graph:
             "name": f"Run {trace.run_id} of {trace.dag_id}",
             "description": f"Started as {trace.triggered.get('type') or 'unknown'}; its state is {trace.state}.",
             "instrument": _ref(self._workflow or _ENGINE),
-            "agent": _ref(_PERSON) if trace.triggered.get("by") else None,
-            "startTime": trace.started,
-            "endTime": trace.ended,
+            "agent": self._starter,
+            "startTime": _time(trace.started),
+            "endTime": _time(trace.ended),
             **_status(trace.state, trace.error),
-            "object": [_ref(_input(name)) for name in trace.inputs or {}] or None,
-            "result": [_ref(_id(name)) for name in self._artifacts] or None,
+            "object": [_ref(_input(name)) for name in trace.inputs or {}],
+            "result": [_ref(_id(name)) for name in self._artifacts],
             "subjectOf": [_ref(name) for name in ("trace.html", "trace.json") if name in self._sizes],
         }
 
@@ -193,8 +196,9 @@ class _Graph:
                 "description": f"Task {attempt.task_id}, map index {attempt.map_index}, try {attempt.try_number}"
                 + (f", item {attempt.item['index']}" if attempt.item else ""),
                 "instrument": _ref(_agent(str(attempt.agent))),
-                "startTime": attempt.started,
-                "endTime": attempt.ended,
+                "agent": self._starter,
+                "startTime": _time(attempt.started),
+                "endTime": _time(attempt.ended),
                 **_status(attempt.state, str((attempt.error or {}).get("message", ""))),
                 "result": record,
             }
@@ -223,8 +227,8 @@ class _Graph:
             "instrument": _ref(_ENGINE),
             "object": [_ref(f"#stage-run-{quote(f'{stage}/{agent}')}") for stage, agent in self._steps],
             "result": _ref(_RUN),
-            "startTime": self._trace.started,
-            "endTime": self._trace.ended,
+            "startTime": _time(self._trace.started),
+            "endTime": _time(self._trace.ended),
         }
 
     def _files(self) -> Iterator[Entity]:
@@ -251,9 +255,10 @@ class _Graph:
             "contentSize": str(size),
             "programmingLanguage": _ref(_LANGUAGE),
             "license": _ref(_LICENSE),
-            "input": [_ref(_parameter(name)) for name in trace.inputs or {}] or None,
-            "hasPart": [_ref(_agent(agent)) for agent in self._agents] or None,
-            "step": [_ref(_step(stage, agent)) for stage, agent in self._steps] or None,
+            "conformsTo": _ref(_BIOSCHEMAS),
+            "input": [_ref(_parameter(name)) for name in trace.inputs or {}],
+            "hasPart": [_ref(_agent(agent)) for agent in self._agents],
+            "step": [_ref(_step(stage, agent)) for stage, agent in self._steps],
         }
 
     def _file(self, name: str, size: int) -> Entity:
@@ -271,8 +276,17 @@ class _Graph:
         }
 
 
-def _without_nulls(entity: Entity) -> Entity:
-    return {key: value for key, value in entity.items() if value is not None}
+def _tidied(entity: Entity) -> Entity:
+    """Without what isn't known; one of something isn't a list."""
+    known = {key: value for key, value in entity.items() if value not in (None, [])}
+    return {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in known.items()}
+
+
+def _time(told: str | None) -> str | None:
+    """A time as the profiles want it: with milliseconds."""
+    if told is None:
+        return None
+    return datetime.fromisoformat(told).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _ref(target: str | None) -> dict[str, Any]:
@@ -310,7 +324,7 @@ def _status(state: str, error: str | None) -> Entity:
     if status is None:
         return {}
     told = {"error": error} if error and status == "FailedActionStatus" else {}
-    return {"actionStatus": _ref(f"http://schema.org/{status}"), **told}
+    return {"actionStatus": f"http://schema.org/{status}", **told}
 
 
 def _data_type(value: Any) -> str:
