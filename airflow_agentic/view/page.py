@@ -47,6 +47,7 @@ class LiveLinks:
     :param task: with ``{task_id}`` and ``{map_index}``: Airflow's own page of a task instance; ``/mapped/{map_index}``
         is left out where it isn't mapped.
     :param artifact: with ``{id}``: gives an artifact as a file.
+    :param now: the time in UTC, for the timeline of a run that goes on; None: it ends with the last thing known.
     :param downloads: label and address of what may be stored.
     """
 
@@ -56,6 +57,7 @@ class LiveLinks:
     assets: str
     task: str | None
     artifact: str | None = None
+    now: str | None = None
     downloads: tuple[tuple[str, str], ...] = ()
 
 
@@ -109,7 +111,7 @@ def _digest(text: str) -> str:
 
 
 def _given(trace: Trace, live: LiveLinks | None) -> dict[str, Any]:
-    timeline = timeline_of(trace)
+    timeline = timeline_of(trace, live.now if live is not None else None)
     who, how = story.who_began(trace)
     return {
         "trace": trace,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_agentic.render.picture import from_data
 from airflow_agentic.render.svg import drawn
+from airflow_agentic.view.story import NOT_BEGUN
 from airflow_agentic.view.words import plural, state_sign, state_words
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.document import StageSummary, Trace
     from airflow_agentic.view.timeline import Row
 
-#: States of a stage that never worked.
-_NOT_RUN = ("planned", "skipped", "upstream_failed", "removed")
 _BAD = ("failed", "upstream_failed")
 
 
@@ -115,7 +114,7 @@ class _Walked:
 
     def ran(self, name: str) -> bool:
         """Whether a stage began, or an end was reached, or something in a frame began."""
-        if any(stage.state not in _NOT_RUN for stage in self._stages.get(name, ())):
+        if any(stage.state not in NOT_BEGUN for stage in self._stages.get(name, ())):
             return True
         if name in self._taken_to and "/" in name:
             return True
@@ -143,7 +142,7 @@ class _Walked:
             return
         last = stages[-1]
         told = [f"{state_sign(last.state)} {_short(last.state)}"]
-        began = [stage for stage in stages if stage.state not in _NOT_RUN]
+        began = [stage for stage in stages if stage.state not in NOT_BEGUN]
         if len(began) > 1:
             told.append(plural(len(began), "round"))
         if last.items:

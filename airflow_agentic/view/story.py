@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from airflow_agentic.view.words import count, duration, plural
@@ -11,8 +12,21 @@ if TYPE_CHECKING:
 
     from airflow_agentic.trace.document import Trace
 
+#: What became of failed attempts, of one and of several.
+_BECAME = {
+    "retried": ("was tried again", "were tried again"),
+    "recovered by agent": ("was made good by another agent", "were made good by another agent"),
+    "recovered by value": ("was made good by a fixed value", "were made good by a fixed value"),
+    "routed": ("sent the run another way", "sent the run another way"),
+    "escalated": ("was put to people", "were put to people"),
+    "item failed": ("cost its item", "cost their items"),
+    "stage failed": ("cost its stage", "cost their stages"),
+    "run failed": ("made the run fail", "made the run fail"),
+}
 FAILED = ("failed", "retrying", "killed", "lost")
-_NOT_RUN = ("planned", "skipped", "upstream_failed", "removed")
+#: States of a stage that never worked, or hasn't yet.
+NOT_BEGUN = ("planned", "scheduled", "queued", "skipped", "upstream_failed", "removed")
+_ENDED = ("success", "failed")
 _BY_HAND = "manual"
 #: Why Airflow began a run.
 _CAUSES = {
@@ -39,7 +53,7 @@ def who_began(trace: Trace) -> tuple[str, str]:
     if kind in _CAUSES:
         return _CAUSES[kind], f"for {by}" if by else ""
     how = "by hand" if kind == _BY_HAND else kind.replace("_", " ")
-    return str(by or "not known"), how
+    return (str(by), how) if by else (how or "not known", "")
 
 
 def story(trace: Trace) -> str:
@@ -51,12 +65,9 @@ def _sentences(trace: Trace) -> Iterator[str]:
     yield f"{_run(trace)}: {', '.join(_stages(trace))}."
     failed = failures(trace)
     if failed:
-        became: dict[str, int] = {}
-        for error in trace.errors:
-            if error.what == "attempt":
-                became[error.then] = became.get(error.then, 0) + 1
-        told = ", ".join(f"{count(number)} {then}" for then, number in became.items())
-        yield f"{plural(failed, 'attempt')} failed{f' ({told})' if told else ''}."
+        became = Counter(error.then for error in trace.errors if error.what == "attempt")
+        told = ", ".join(f"{count(number)} {_became(then, number)}" for then, number in became.items())
+        yield f"{plural(failed, 'attempt')} failed{f': {told}' if told else ''}."
     answered = [answer for answer in trace.answers if answer.answered and not answer.timed_out]
     waiting = [answer for answer in trace.answers if not answer.answered]
     if answered:
@@ -68,6 +79,11 @@ def _sentences(trace: Trace) -> Iterator[str]:
         yield f"{plural(len(trace.artifacts), 'artifact')} {'was' if len(trace.artifacts) == 1 else 'were'} written."
 
 
+def _became(then: str, number: int) -> str:
+    one, many = _BECAME.get(then, (then, then))
+    return one if number == 1 else many
+
+
 def _run(trace: Trace) -> str:
     took = f" after {duration(trace.seconds)}" if trace.seconds is not None and trace.ended else ""
     words = {"success": "The run succeeded", "failed": "The run failed", "queued": "The run waits to begin"}
@@ -75,8 +91,11 @@ def _run(trace: Trace) -> str:
 
 
 def _stages(trace: Trace) -> Iterator[str]:
-    began = {stage.stage for stage in trace.stages if stage.state not in _NOT_RUN}
-    yield f"{plural(len(began), 'stage')} ran"
+    began = {stage.stage for stage in trace.stages if stage.state not in NOT_BEGUN}
+    at_work = {stage.stage for stage in trace.stages if stage.stage in began and stage.state not in _ENDED}
+    yield f"{plural(len(began - at_work), 'stage')} ran" if trace.ended or began - at_work else "no stage has ended"
+    if at_work:
+        yield f"{plural(len(at_work), 'stage is', 'stages are')} at work"
     rounds = max((sum(other.stage == stage for other in trace.stages) for stage in began), default=1)
     if rounds > 1:
         yield f"some of them in up to {rounds} rounds"

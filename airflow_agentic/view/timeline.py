@@ -129,9 +129,13 @@ class Timeline:
         return [(name, scale.ticks()) for name, scale in scales]
 
 
-def timeline_of(trace: Trace) -> Timeline:
-    """The timeline of a run."""
-    clocked = _Clock(trace)
+def timeline_of(trace: Trace, now: str | None = None) -> Timeline:
+    """
+    The timeline of a run.
+
+    :param now: up to when it goes, of a run that hasn't ended; None: up to the last thing known of it.
+    """
+    clocked = _Clock(trace, now if trace.ended is None else None)
     rows = tuple(_rows(trace, clocked))
     seconds = max([clocked.seconds, *(mark.end for row in rows for mark in row.lane.marks)])
     busy = [
@@ -154,12 +158,13 @@ class _Clock:
     """Moments as seconds since the run began."""
 
     trace: Trace
+    now: str | None
     began: datetime | None = field(init=False)
     seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
         trace = self.trace
-        told = [trace.started, trace.ended]
+        told = [trace.started, trace.ended, self.now]
         for each in trace.attempts:
             told += [each.started, each.ended]
         for answer in trace.answers:
