@@ -52,6 +52,7 @@ def _argument(*flags: str, **settings: Any) -> Argument:
 
 
 _JSON = _argument("--json", action="store_true", help="print one JSON document instead of text")
+_MARKDOWN = _argument("--markdown", action="store_true", help="print Markdown instead of text")
 #: For commands that assemble traces.
 _AIRFLOW = _argument(
     "--airflow",
@@ -133,6 +134,8 @@ COMMANDS = (
             ),
             _AIRFLOW,
             _JSON,
+            _argument("--html", metavar="FILE", help="write one page that needs nothing else; - for standard output"),
+            _MARKDOWN,
         ),
     ),
     Command(
@@ -147,6 +150,24 @@ COMMANDS = (
                 help="the run's seal as it was kept elsewhere: in the log of its last task, among its XComs, by you",
             ),
             _JSON,
+        ),
+        trouble=2,
+    ),
+    Command(
+        name="diff",
+        help="compare two runs: template, inputs, path, outputs, usage, time",
+        function="diff:diff_command",
+        arguments=(
+            _argument(
+                "what",
+                metavar="WHAT",
+                nargs="+",
+                help="DAG_ID RUN_A RUN_B; or of two DAGs, DAG_A RUN_A DAG_B RUN_B; the file of an audit bundle may "
+                "stand for a run",
+            ),
+            _AIRFLOW,
+            _JSON,
+            _MARKDOWN,
         ),
         trouble=2,
     ),
