@@ -6,6 +6,7 @@ Works on a run that is still going, was killed, or is long gone from Airflow: as
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TraceError
@@ -28,6 +29,8 @@ from airflow_agentic.trace.usage import total
 if TYPE_CHECKING:
     from airflow_agentic.trace.airflow import RunFacts
 
+#: What records raise that have the right shape and odd contents.
+_ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 #: Airflow's states of a run, in the trace's words.
 _STATES: dict[str, RunState] = {"queued": "queued", "running": "running", "success": "success", "failed": "failed"}
 
@@ -50,7 +53,41 @@ def assembled(dag_id: str, run_id: str, facts: RunFacts | None = None, store: Tr
 
 
 def trace_of(dag_id: str, run_id: str, source: Source) -> Trace:
-    """The trace of what is known of a run."""
+    """
+    The trace of what is known of a run.
+
+    A record that has the right shape and nevertheless can't be told (somebody changed it) is left out, as a problem.
+
+    :raises TraceError: nothing can be told.
+    """
+    try:
+        return _told(dag_id, run_id, source)
+    except _ODD:
+        sound = _without_odd(dag_id, run_id, source)
+    try:
+        return _told(dag_id, run_id, sound)
+    except _ODD as error:
+        raise TraceError(
+            f"What the run {run_id!r} of {dag_id!r} left doesn't fit together, so that it can't be told: {error!r}"
+        ) from error
+
+
+def _without_odd(dag_id: str, run_id: str, source: Source) -> Source:
+    """Without the records that can't even be told alone."""
+    material = source.material
+    odd: dict[str, Exception] = {}
+    for path, record in material.records.items():
+        alone = replace(material, records={path: record}, manifests=(), sealed=False)
+        try:
+            _told(dag_id, run_id, replace(source, material=alone))
+        except _ODD as error:
+            odd[path] = error
+    problems = [f"The record {path} can't be told: {error!r}" for path, error in odd.items()]
+    records = {path: record for path, record in material.records.items() if path not in odd}
+    return replace(source, material=replace(material, records=records, problems=(*material.problems, *problems)))
+
+
+def _told(dag_id: str, run_id: str, source: Source) -> Trace:
     material, facts, begin = source.material, source.facts, source.material.begin
     attempts, answers, merges = attempts_of(source), answers_of(source), merges_of(source)
     decisions = decisions_of(source)

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import layout
+from airflow_agentic.trace.checked import checked_manifest, checked_record
 from airflow_agentic.trace.facts import began
-from airflow_agentic.trace.manifest import Manifest, manifest_from_data
-from airflow_agentic.trace.record import BeginRecord, from_data
+from airflow_agentic.trace.record import BeginRecord
 from airflow_agentic.trace.store import PAYLOAD
-from airflow_agentic.trace.values import references, unpack
+from airflow_agentic.trace.values import digest_of, references, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from airflow_agentic.trace.manifest import Manifest
     from airflow_agentic.trace.record import Record
     from airflow_agentic.trace.store import TraceStore
 
@@ -97,8 +98,8 @@ def _parsed(read: Read, problems: list[str]) -> dict[str, dict[str, Any]]:
         if isinstance(data, TraceError) or not path.endswith(".json"):
             continue
         try:
-            parsed = json.loads(data.decode("utf-8", "surrogatepass"))
-        except ValueError as error:
+            parsed = json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
             problems.append(f"{path} can't be read: {error}")
             continue
         if isinstance(parsed, dict):
@@ -108,23 +109,34 @@ def _parsed(read: Read, problems: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _values(
     store: TraceStore, folder: str, parsed: Iterable[dict[str, Any]], problems: list[str]
 ) -> dict[str, bytes | None]:
     """The large values that are referred to, by their digests; null for one that can't be read."""
     digests = sorted({digest for data in parsed for key in PAYLOAD for digest in references(data.get(key))})
     by_path = {layout.value_path(folder, digest): digest for digest in digests}
-    read = store.read_many(by_path)
-    problems += [
-        f"{data} Where it was referred to, null stands." for data in read.values() if isinstance(data, TraceError)
-    ]
-    return {by_path[path]: None if isinstance(data, TraceError) else data for path, data in read.items()}
+    found: dict[str, bytes | None] = {}
+    for path, data in store.read_many(by_path).items():
+        problem = _problem_of_value(path, by_path[path], data)
+        problems += [f"{problem} Where it was referred to, null stands."] if problem else []
+        found[by_path[path]] = data if isinstance(data, bytes) and not problem else None
+    return found
+
+
+def _problem_of_value(path: str, digest: str, data: bytes | TraceError) -> str | None:
+    if isinstance(data, TraceError):
+        return str(data)
+    return None if digest_of(data) == digest else f"{path} isn't the value that was stored: its digest is another one."
 
 
 def _record(path: str, data: dict[str, Any], values: Mapping[str, bytes | None], problems: list[str]) -> Record | None:
     try:
-        return from_data({**data, **{key: _whole(data[key], values) for key in PAYLOAD if key in data}})
-    except (ValueError, TypeError, AttributeError) as error:
+        return checked_record({**data, **{key: _whole(data[key], values) for key in PAYLOAD if key in data}})
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         problems.append(f"The record {path} can't be read: {error}")
         return None
 
@@ -139,8 +151,8 @@ def _manifests(
     manifests = []
     for path, data in found.items():
         try:
-            manifests.append(manifest_from_data({**data, "output": _whole(data.get("output"), values)}))
-        except (TraceError, ValueError) as error:
+            manifests.append(checked_manifest({**data, "output": _whole(data.get("output"), values)}))
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             problems.append(f"The manifest {path} can't be read: {error}")
     return tuple(sorted(manifests, key=lambda manifest: manifest.try_number))
 
@@ -149,4 +161,7 @@ def _with_template(material: Material, read: Read, folder: str) -> Material:
     text = read.get(f"{folder}/template/{material.digest}.yaml")
     if not isinstance(text, bytes):
         return material
-    return replace(material, template=text.decode("utf-8", "surrogatepass"))
+    try:
+        return replace(material, template=text.decode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        return replace(material, problems=(*material.problems, f"The template's text can't be read: {error}"))
