@@ -139,12 +139,11 @@ class _Round:
 
     @property
     def target(self) -> str:
-        return self.loop[-1].removesuffix("__")
+        return _target(self.loop)
 
-    @property
-    def path(self) -> str:
-        """The pipelines around it, as they stand before the names of stages."""
-        return "".join(f"{name}." for name in self.loop[:-1] if not name.endswith("__"))
+
+def _target(loop: tuple[str, ...]) -> str:
+    return loop[-1].removesuffix("__")
 
 
 def _rounds(task_id: str) -> list[_Round]:
@@ -172,10 +171,11 @@ def _loops(tasks: Sequence[PlannedTask], own: _Instances, records: Iterable[Reco
     sources, exhausted = _ends(tasks, own, records, bounds)
     for loop, bound in bounds.items():
         if used[loop]:
-            some = _Round(loop=loop, around=(), number=bound)
+            source = sources.get(loop, "")
+            pipelines, dot, _ = source.rpartition(".")
             yield LoopCount(
-                target=some.path + some.target,
-                source=sources.get(loop, ""),
+                target=f"{pipelines}{dot}{_target(loop)}",
+                source=source,
                 max_rounds=bound,
                 rounds=dict(sorted(Counter(used[loop].values()).items())),
                 exhausted=exhausted[loop],

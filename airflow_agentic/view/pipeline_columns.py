@@ -19,6 +19,7 @@ class Column:
     :param value: what rows are put in order by; null where a row has nothing in it.
     :param most_first: how they are, unless an address says otherwise.
     :param is_number: its figures stand below each other.
+    :param under: the key of the column in whose cells it has the second line; null for one of its own.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Column:
     hint: str
     most_first: bool = True
     is_number: bool = True
+    under: str | None = None
 
 
 def _at(pipeline: Pipeline) -> float | None:
@@ -76,14 +78,23 @@ COLUMNS = {
             hint="Of the runs that have ended",
             most_first=False,
         ),
-        Column(key="time", title="Median time", value=_median("seconds"), hint="From begin to end, waits included"),
-        Column(key="p95", title="95 % within", value=_median("seconds", "p95"), hint="95 % of the runs took no longer"),
         Column(
-            key="tokens", title="Tokens per run", value=_median("tokens"), hint="Median, in and out; below it the total"
+            key="time",
+            title="Time",
+            value=_median("seconds"),
+            hint="Median, from begin to end, waits included",
         ),
         Column(
-            key="cost", title="Cost per run", value=_median("cost"), hint="Median, in US dollars; below it the total"
+            key="p95",
+            title="95 %",
+            value=_median("seconds", "p95"),
+            hint="95 % of the runs took no longer",
+            under="time",
         ),
+        Column(key="tokens", title="Tokens per run", value=_median("tokens"), hint="Median, in and out"),
+        Column(key="tokens_total", title="total", value=_median("tokens", "total"), hint="Of all runs", under="tokens"),
+        Column(key="cost", title="Cost per run", value=_median("cost"), hint="Median, in US dollars"),
+        Column(key="cost_total", title="total", value=_median("cost", "total"), hint="Of all runs", under="cost"),
         Column(
             key="failing",
             title="Fails most",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_agentic.view.pipelines import Pipeline
 
 #: Runs in the little picture of a row, the width of one, and its height.
-_BARS, _STEP, _HEIGHT, _LEAST = 30, 5, 26, 3
+_BARS, _STEP, _HEIGHT, _LEAST = 30, 4, 26, 3
 _EXACT = 10_000
 _UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
@@ -132,8 +132,7 @@ def _cells(pipeline: Pipeline) -> dict[str, Cell]:
             text=_percent(own.succeeded, own.succeeded + own.failed),
             more=(f"{own.failed} failed",) if own.failed else (),
         ),
-        "time": Cell(text=words.duration(own.seconds.median)) if own.seconds else Cell(),
-        "p95": Cell(text=words.duration(own.seconds.p95)) if own.seconds else Cell(),
+        "time": _time(own.seconds),
         "tokens": _tokens(own.tokens),
         "cost": _cost(own.cost, own.cost_partly_known),
         "failing": _failing(pipeline),
@@ -152,6 +151,12 @@ def _told_of_runs(pipeline: Pipeline) -> Iterable[str]:
     )
     line = ", ".join(f"{words.count(number)} {what}" for number, what in told if number)
     return (line,) if line else ()
+
+
+def _time(found: Spread | None) -> Cell:
+    if found is None:
+        return Cell()
+    return Cell(text=words.duration(found.median), more=(f"95 % in {words.duration(found.p95)}",))
 
 
 def _tokens(found: Spread | None) -> Cell:

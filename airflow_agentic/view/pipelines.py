@@ -101,7 +101,8 @@ def pipelines_page(
         .render(
             rows=rows,
             total=total_of(pipelines),
-            columns=COLUMNS.values(),
+            columns=[column for column in COLUMNS.values() if column.under is None],
+            second={column.under: column for column in COLUMNS.values() if column.under is not None},
             shown=shown,
             periods=PERIODS,
             assets=assets,

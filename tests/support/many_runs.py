@@ -73,9 +73,11 @@ def drawn_runs(dag_id: str, count: int, *, now: datetime, days: float = 30, seed
             runs.append(replace(run, last_state=None, tries=0))
             continue
         runs.append(replace(run, summary=_drawn_summary(run, chance, failed)))
-    if runs:
-        last = replace(runs[-1], state="running", ended=None, last_state=None, tries=0, summary=None)
-        runs[-1] = last
+    if runs and chance.random() < 0.3:
+        started = now - timedelta(seconds=length / 2)
+        runs[-1] = MadeRun(
+            dag_id=dag_id, run_id="manual__now", state="running", started=started, ended=None, last_state=None, tries=0
+        )
     return runs
 
 
