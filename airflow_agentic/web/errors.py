@@ -61,7 +61,7 @@ _PAGE = """<!doctype html>
 """
 _ASSETS = """
 <link rel="stylesheet" href="{folder}/frame.css">
-<script src="{folder}/frame.js" defer></script>"""
+<script type="module" src="{folder}/frame.js"></script>"""
 
 
 def add_error_pages(app: FastAPI) -> None:

@@ -8,15 +8,22 @@ Routes are plain functions: FastAPI runs them in threads, so that reading record
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 
 from airflow_agentic.web.access import MAY_SEE_RUNS
 from airflow_agentic.web.assets import assets_digest
 from airflow_agentic.web.headers import INERT
-from airflow_agentic.web.traces import Rendered, Traces
+from airflow_agentic.web.traces import Rendered, Traces, facts_of
 
 if TYPE_CHECKING:
     from airflow_agentic.trace.document import Trace
@@ -29,6 +36,12 @@ _SHOWN = 1024 * 1024
 _HTML, _TEXT, _JSON = "text/html; charset=utf-8", "text/plain; charset=utf-8", "application/json"
 
 _traces = Traces()
+
+
+#: Label and address of what a page offers to store.
+_DOWNLOADS = (("JSON", "trace.json"), ("HTML", "trace.html"), ("Audit bundle", "bundle.zip"))
+#: Seconds. How far behind the end of the timeline of a run that goes on may be: until then, the page is the same.
+_BEHIND = 5
 
 
 @router.get("/")
@@ -107,6 +120,27 @@ def trace_html(dag_id: str, run_id: str) -> Response:
     return _download(_traces.of(dag_id, run_id).rendered("html", trace_page), _HTML, f"{dag_id}.{run_id}.trace.html")
 
 
+@router.get("/bundle.zip")
+def bundle(dag_id: str, run_id: str) -> Response:
+    """All of a run for auditors, whose intactness ``airflow-agentic verify`` tells without Airflow."""
+    from airflow_agentic.trace.export import export
+    from airflow_agentic.trace.store import TraceStore
+
+    _traces.of(dag_id, run_id)  # or else it says that there is none
+    folder = Path(tempfile.mkdtemp(prefix="airflow-agentic-"))
+    try:
+        export(TraceStore(), dag_id, run_id, facts_of(dag_id, run_id), folder / "bundle.zip")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(
+        folder / "bundle.zip",
+        media_type="application/zip",
+        headers={"Content-Security-Policy": INERT, **_as_file(f"{dag_id}.{run_id}.zip")},
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
+
+
 def _links(dag_id: str, run_id: str) -> LiveLinks:
     from airflow_agentic.view.page import LiveLinks
 
@@ -117,6 +151,9 @@ def _links(dag_id: str, run_id: str) -> LiveLinks:
         value="values/{id}/{name}",
         assets=f"../../../assets/{assets_digest()}",
         task=f"../../../../{run}/tasks/{{task_id}}/mapped/{{map_index}}",
+        artifact="artifacts/{id}",
+        now=datetime.fromtimestamp(time.time() // _BEHIND * _BEHIND, UTC).isoformat(),
+        downloads=_DOWNLOADS,
     )
 
 
@@ -138,5 +175,9 @@ def _inert(content: Any, media_type: str, download: str | None) -> Response:
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     headers = {"Content-Security-Policy": INERT}
     if download is not None:
-        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(download, safe='')}"
+        headers |= _as_file(download)
     return Response(data, media_type=media_type, headers=headers)
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}

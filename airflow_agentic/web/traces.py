@@ -114,7 +114,7 @@ def _looked(dag_id: str, run_id: str, entry: _Entry) -> tuple[Shown, Any]:
     from airflow_agentic.trace.store import TraceStore
 
     store = TraceStore()
-    facts, files = _facts(dag_id, run_id), store.files(dag_id, run_id)
+    facts, files = facts_of(dag_id, run_id), store.files(dag_id, run_id)
     if not files and not (facts is not None and _is_template(dag_id)):
         raise NoTraceError(f"The run {run_id!r} of {dag_id!r} has no trace.")
     mark = (facts, files)
@@ -128,7 +128,8 @@ def _looked(dag_id: str, run_id: str, entry: _Entry) -> tuple[Shown, Any]:
     return Shown(entry.shown.trace), mark
 
 
-def _facts(dag_id: str, run_id: str) -> RunFacts | None:
+def facts_of(dag_id: str, run_id: str) -> RunFacts | None:
+    """What Airflow knows of a run, if it knows it."""
     from airflow.utils.session import create_session
 
     from airflow_agentic.trace.airflow import UnknownRunError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,8 @@ from airflow_agentic.errors import TraceError
 from airflow_agentic.trace.document import Trace, from_data
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.scheduling import ScriptedRun
 
 POLICY = (
@@ -105,6 +108,19 @@ def test_downloads(web: Web, run: ScriptedRun, trace: Trace) -> None:
     assert as_html.headers["content-disposition"] == f"{name}.html"
     assert "sandbox" in as_html.headers["content-security-policy"]
     assert "/assets/" not in as_html.text
+
+
+def test_the_audit_bundle(web: Web, run: ScriptedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+    import zipfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    reply = web.get(page_of(run, "bundle.zip"))
+    assert reply.status_code == 200
+    assert reply.headers["content-disposition"] == f"attachment; filename*=UTF-8''{run.dag_id}.{run.run_id}.zip"
+    assert "ro-crate-metadata.json" in zipfile.ZipFile(io.BytesIO(reply.content)).namelist()
+    assert web.get("/trace/none/none/bundle.zip").status_code == 404
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("accept", "start"), [("text/html", "<!doctype html>"), ("*/*", '{"detail":"This run has no')])
