@@ -63,7 +63,7 @@ def safe_html(markdown: str) -> str:
     return nh3.clean(
         written,
         tags=set(ELEMENTS),
-        attributes={"a": {"href"}, "ol": {"start"}},
+        attributes={"a": {"href"}, "ol": {"start"}, "*": set()},
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer",
         strip_comments=True,
@@ -100,11 +100,15 @@ def _parser() -> MarkdownIt:
 
 
 def _text(node: RenderTreeNode, context: RenderContext) -> str:
-    """A text in which no bracket can become a link: the library leaves those that CommonMark wouldn't take for one."""
+    """
+    A text in which no bracket can become a link, or begin HTML.
+
+    The library leaves brackets that CommonMark wouldn't take for a link, and the second of two ``<``.
+    """
     from mdformat.renderer import DEFAULT_RENDERERS
 
     written = DEFAULT_RENDERERS["text"](node, context)
-    return re.sub(r"(?<!\\)((?:\\\\)*)([\[\]])", r"\1\\\2", written)
+    return re.sub(r"(?<!\\)((?:\\\\)*)([\[\]<])", r"\1\\\2", written)
 
 
 def _code(node: RenderTreeNode, context: RenderContext) -> str:

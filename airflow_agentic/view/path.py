@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.document import StageSummary, Trace
     from airflow_agentic.view.timeline import Row
 
-_BAD = ("failed", "upstream_failed")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
@@ -108,7 +106,7 @@ class _Walked:
     def piece(self, name: str, markup: str) -> Piece:
         """A node or a frame."""
         stages = self._stages.get(name, [])
-        bad = bool(stages) and stages[-1].state in _BAD
+        bad = bool(stages) and stages[-1].state == "failed"
         words = f"{name}: {state_words(stages[-1].state)}" if stages else name
         return Piece(markup=markup, taken=self.ran(name), bad=bad, row=self._rows.get(name), words=words)
 

@@ -112,8 +112,10 @@ def compact(number: float) -> str:
     """A number of at most four digits, or in thousands, millions, …: ``9 999``, ``12.3 k``."""
     if number < _EXACT:
         return words.count(round(number))
-    size, unit = next((size, unit) for size, unit in _UNITS if number >= size)
-    return f"{number / size:.3g}\u202f{unit}" if number < 999.5 * size else f"{number / size:,.0f}\u202f{unit}"
+    # 999 600 is no thousand thousands, but a million
+    size, unit = next((size, unit) for size, unit in _UNITS if number >= size * 0.9995)
+    scaled = number / size
+    return f"{words.count(round(scaled)) if scaled >= 999.5 else f'{scaled:.3g}'}\u202f{unit}"
 
 
 def ago(seconds: float) -> str:

@@ -10,6 +10,8 @@ function parentDocument() {
   }
 }
 
+const opaque = (colour) => colour && colour !== "transparent" && !/[,/]\s*0\)$/.test(colour);
+
 function follow(parent) {
   const root = parent.documentElement;
   const take = () => {
@@ -18,9 +20,18 @@ function follow(parent) {
     if (named === "dark" || named === "light") {
       document.documentElement.dataset.theme = named;
     }
+    const behind = [parent.body, root].map((it) => it && getComputedStyle(it).backgroundColor).find(opaque);
+    if (behind) {
+      document.documentElement.style.setProperty("--back", behind);
+    }
   };
+  document.documentElement.dataset.framed = "";
   take();
-  new MutationObserver(take).observe(root, { attributes: true, attributeFilter: ["class", "data-theme", "style"] });
+  const changed = () => {
+    take();
+    setTimeout(take, 500); // a colour may take a moment to change
+  };
+  new MutationObserver(changed).observe(root, { attributes: true, attributeFilter: ["class", "data-theme", "style"] });
 }
 
 const outside = parentDocument();
