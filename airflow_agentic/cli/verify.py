@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_agentic.cli.report import plain
+from airflow_agentic.cli.trace import encodable, load_configuration
 from airflow_agentic.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
     """Compare a run with its seal, as the command line says."""
     verdict = _verdict(arguments)
     if arguments.json:
-        print(json.dumps(verdict.to_data(), ensure_ascii=False, indent=2))
+        print(encodable(json.dumps(verdict.to_data(), ensure_ascii=False, indent=2)))
     else:
         _print(verdict, given=arguments.seal is not None)
     return _CODES[verdict.state]
@@ -35,7 +36,6 @@ def _verdict(arguments: argparse.Namespace) -> Verdict:
 
             return verify_bundle(Path(bundle), arguments.seal)
         case [dag_id, run_id]:
-            from airflow_agentic.cli.trace import load_configuration
             from airflow_agentic.trace.runs import run_called
             from airflow_agentic.trace.store import TraceStore
             from airflow_agentic.trace.verify import verify
@@ -49,10 +49,10 @@ def _verdict(arguments: argparse.Namespace) -> Verdict:
 
 def _print(verdict: Verdict, *, given: bool) -> None:
     for finding in verdict.findings:
-        print(f"{finding.what.upper():8} {plain(finding.words)}")
+        print(f"{finding.what.upper():8} {_shown(finding.words)}")
     for note in verdict.notes:
-        print(f"note     {plain(note)}")
-    who = plain(f"{verdict.dag_id} {verdict.run_id}")
+        print(f"note     {_shown(note)}")
+    who = _shown(f"{verdict.dag_id} {verdict.run_id}")
     read = f"{verdict.files} files, {verdict.bytes:,} bytes"
     if verdict.state == "unsealed":
         print(f"{who}: not sealed: its last task never ended, so there is nothing to compare with ({read})")
@@ -63,3 +63,8 @@ def _print(verdict: Verdict, *, given: bool) -> None:
     print(f"seal {verdict.seal}")
     if not found and not given:
         print("Whoever may write the records may seal them anew: compare this seal with one that was kept elsewhere.")
+
+
+def _shown(text: str) -> str:
+    """File names may be anything."""
+    return plain(encodable(text))

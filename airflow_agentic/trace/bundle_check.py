@@ -205,7 +205,7 @@ class _Check:
         return {name for name in names if listed.get(name) != self._actual.get(name)}
 
     def _listed(self) -> dict[str, str]:
-        text = (self._text(SUMS) or b"").decode("utf-8", "surrogatepass")
+        text = (self._text(SUMS) or b"").decode("utf-8", "replace")
         return {name: digest for line in text.split("\n") for digest, _, name in [line.partition("  ")] if name}
 
     def _of_sums(self, off: set[str], good: set[str]) -> Iterator[Finding]:
@@ -233,15 +233,21 @@ class _Check:
                 yield added(name, "it doesn't belong to an audit bundle")
 
     def _packing(self) -> Iterator[str]:
+        if not self._is_as_written():
+            yield "The archive was packed anew, or its headers were altered; its files were compared one by one."
+
+    def _is_as_written(self) -> bool:
         """Is the archive itself, byte by byte, what is written for such files?"""
+        if min(self._all.sizes.values(), default=0) < 0:
+            return False
         with tempfile.TemporaryFile() as again, self._path.open("rb") as given:
             try:
                 write_archive(again, {name: (size, parts(self._all, name)) for name, size in self._in_order()})
             except (OSError, TraceError):
-                return
+                return False
             again.seek(0)
-            if hashlib.file_digest(again, "sha256").digest() != hashlib.file_digest(given, "sha256").digest():
-                yield "The archive was packed anew, or its headers were altered; its files were compared one by one."
+            digests = (hashlib.file_digest(file, "sha256").digest() for file in (again, given))
+            return len(set(digests)) == 1
 
     def _in_order(self) -> Iterator[tuple[str, int]]:
         names = [name for name in self._all.sizes if name != SUMS]

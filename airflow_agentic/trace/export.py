@@ -97,7 +97,8 @@ def _write(target: Path, contents: Contents, texts: Mapping[str, bytes]) -> None
         storage.give_name(temporary, target)
     except FileExistsError:
         raise TraceError(f"{target} is there already; nothing was written.") from None
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
+        # a file system may allow names that are no text; none of ours is one
         raise TraceError(f"{target} can't be written: {error}") from None
     finally:
         with contextlib.suppress(OSError):

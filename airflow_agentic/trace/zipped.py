@@ -32,6 +32,7 @@ MOST_BYTES = 8 << 30
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER = 30
 _DESCRIPTOR = 24
+_END = 22
 _IS_DESCRIBED = 0x08
 _IS_ENCRYPTED = 0x01
 _BAD = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -132,8 +133,10 @@ class Archive:
                 lengths = raw.read(4)
                 more = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
                 end = info.header_offset + _HEADER + more + info.compress_size
+            raw.seek(-_END, io.SEEK_END)
+            ends_well = raw.read()[:4] == b"PK\x05\x06"
         start: int = self._zip.start_dir
-        if not end <= start <= end + _DESCRIPTOR or self._zip.comment:
+        if not end <= start <= end + _DESCRIPTOR or not ends_well:
             yield altered(self._path.name, "the archive holds bytes that belong to no file")
 
 
