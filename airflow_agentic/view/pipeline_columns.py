@@ -20,6 +20,7 @@ class Column:
     :param most_first: how they are, unless an address says otherwise.
     :param is_number: its figures stand below each other.
     :param under: the key of the column in whose cells it has the second line; null for one of its own.
+    :param note: smaller, below the title.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Column:
     most_first: bool = True
     is_number: bool = True
     under: str | None = None
+    note: str | None = None
 
 
 def _at(pipeline: Pipeline) -> float | None:
@@ -82,18 +84,21 @@ COLUMNS = {
             key="time",
             title="Time",
             value=_median("seconds"),
+            note="median",
             hint="Median, from begin to end, waits included",
         ),
         Column(
             key="p95",
-            title="95 %",
+            title="95\u202f%",
             value=_median("seconds", "p95"),
             hint="95 % of the runs took no longer",
             under="time",
         ),
-        Column(key="tokens", title="Tokens per run", value=_median("tokens"), hint="Median, in and out"),
+        Column(
+            key="tokens", title="Tokens", value=_median("tokens"), note="median", hint="Median of a run, in and out"
+        ),
         Column(key="tokens_total", title="total", value=_median("tokens", "total"), hint="Of all runs", under="tokens"),
-        Column(key="cost", title="Cost per run", value=_median("cost"), hint="Median, in US dollars"),
+        Column(key="cost", title="Cost", value=_median("cost"), note="median", hint="Median of a run, in US dollars"),
         Column(key="cost_total", title="total", value=_median("cost", "total"), hint="Of all runs", under="cost"),
         Column(
             key="failing",
@@ -106,11 +111,16 @@ COLUMNS = {
             key="rounds",
             title="Rounds used",
             value=_share_of_bound,
+            note="median",
             hint="Of each loop the median, and how often it stopped only at its bound",
             is_number=False,
         ),
         Column(
-            key="people", title="People waited for", value=_median("people"), hint="Median of the runs that asked any"
+            key="people",
+            title="Wait for people",
+            value=_median("people"),
+            note="median",
+            hint="Median of the runs that asked any",
         ),
         Column(key="last", title="Last run", value=_at, hint="Leads to its trace", is_number=False),
     )

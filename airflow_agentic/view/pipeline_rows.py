@@ -158,7 +158,7 @@ def _told_of_runs(pipeline: Pipeline) -> Iterable[str]:
 def _time(found: Spread | None) -> Cell:
     if found is None:
         return Cell()
-    return Cell(text=words.duration(found.median), more=(f"95 % in {words.duration(found.p95)}",))
+    return Cell(text=words.duration(found.median), more=(f"95\u202f%: {words.duration(found.p95)}",))
 
 
 def _tokens(found: Spread | None) -> Cell:
@@ -215,7 +215,7 @@ def _told_of_loop(loop: Rounds) -> list[str]:
     name = f"{loop.target} … {loop.source}" if loop.source and loop.source != loop.target else loop.target
     told = [f"{loop.median:g} of {loop.max_rounds}", name]
     if loop.exhausted:
-        told.append(f"bound reached in {_percent(loop.exhausted, loop.count)}")
+        told.append(f"bound reached: {_percent(loop.exhausted, loop.count)}")
     return told
 
 
@@ -271,7 +271,7 @@ def _percent(part: int, whole: int) -> str:
         text = ">99"
     elif part and text == "0":
         text = "<1"
-    return f"{text} %"
+    return f"{text}\u202f%"
 
 
 def _dollars(amount: float, partly: bool) -> str:

@@ -75,11 +75,11 @@ def test_a_row_says_how_the_runs_went() -> None:
     )
     assert cell(found, "runs").endswith("1 going on")
     assert cell(found, "success") == "50 % 1 failed"
-    assert cell(found, "time") == "1 min 95 % in 1 min 30 s"
+    assert cell(found, "time") == "1 min 95 %: 1 min 30 s"
     assert cell(found, "tokens") == "12.3\u202fk total 12.3\u202fk".replace("\u202f", " ")
     assert cell(found, "cost") == "$0.5000 total $0.5000"
     assert cell(found, "failing") == "qa in 1 of 2 runs"
-    assert cell(found, "rounds") == "1 of 3 draft … qa bound reached in 33 %"
+    assert cell(found, "rounds") == "1 of 3 draft … qa bound reached: 33 %"
     assert cell(found, "people") == "2 h in 1 run"
     assert cell(found, "last") == "▸ running just now"
     assert 'href="../dags/brief/runs/run%200/plugin/agentic-trace" target="_top"' in found
