@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.verify import Verdict
 
 BUNDLE_FORMAT = 1
-MADE_BY = f"airflow-agentic {__version__}"
+#: What draws the page, beside this package.
+_DRAWN_WITH = ("jinja2", "markdown-it-py", "nh3")
 
 RECORDS = "records/"
 README, SUMS, ABOUT, FACTS = "README.txt", "SHA256SUMS", "bundle.json", "airflow.json"
@@ -130,8 +132,19 @@ def made(contents: Contents, verdict: Verdict) -> dict[str, bytes]:
 
 
 def about(dag_id: str, run_id: str) -> dict[str, Any]:
-    """Which run a bundle is of."""
-    return {"format": BUNDLE_FORMAT, "kind": "audit bundle", "dag_id": dag_id, "run_id": run_id, "made_by": MADE_BY}
+    """Which run a bundle is of, and what made it."""
+    told = {"format": BUNDLE_FORMAT, "kind": "audit bundle", "dag_id": dag_id, "run_id": run_id}
+    return {**told, "made_by": made_by(), "drawn_with": drawn_with()}
+
+
+def made_by() -> str:
+    """The version that what is made depends on."""
+    return f"airflow-agentic {__version__}"
+
+
+def drawn_with() -> dict[str, str]:
+    """The versions that the page depends on, too."""
+    return {name: version(name) for name in _DRAWN_WITH}
 
 
 def sums(digests: Mapping[str, str]) -> bytes:

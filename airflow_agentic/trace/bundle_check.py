@@ -19,11 +19,13 @@ from airflow_agentic.trace.bundle import (
     ABOUT,
     FACTS,
     MADE,
-    MADE_BY,
+    PAGE,
     RECORDS,
     SUMS,
     Contents,
+    drawn_with,
     made,
+    made_by,
     sums,
     wanted_artifacts,
 )
@@ -185,9 +187,18 @@ class _Check:
             remade = made(contents, records)
         except Exception as error:
             return {}, (f"The trace can't be made again from the records, so it wasn't compared: {error!r}",)
-        by = self._about.get("made_by", MADE_BY)
-        if by != MADE_BY and any(self._actual.get(name) != digest_of(text) for name, text in remade.items()):
-            return {}, (f"The bundle was made by {by}; this is {MADE_BY}: the page wasn't compared with the records.",)
+        return self._comparable(remade)
+
+    def _comparable(self, remade: dict[str, bytes]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+        """Without what may differ because something else made it. What is the same is, whatever made it."""
+        wrong = {name for name, content in remade.items() if self._actual.get(name) != digest_of(content)}
+        by, drawn = self._about.get("made_by", made_by()), self._about.get("drawn_with", drawn_with())
+        if wrong and by != made_by():
+            note = f"The bundle was made by {by}; this is {made_by()}: it can't be told whether the page and the trace "
+            return {}, (f"{note}say what the records say. That version can tell.",)
+        if PAGE in wrong and drawn != drawn_with():
+            note = f"The page was drawn with {drawn}; here are {drawn_with()}: it wasn't compared with the trace."
+            return {name: content for name, content in remade.items() if name not in (PAGE, ABOUT)}, (note,)
         return remade, ()
 
     def _of_made(self, remade: Mapping[str, bytes]) -> Iterator[Finding]:

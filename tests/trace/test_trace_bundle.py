@@ -21,6 +21,7 @@ from support.sealed_runs import SealedRun, seal, sealed_run
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import bundle_check, zipped
 from airflow_agentic.trace.airflow import RunFacts
+from airflow_agentic.trace.bundle import made_by
 from airflow_agentic.trace.bundle_check import bundled_trace, verify_bundle
 from airflow_agentic.trace.export import export
 from airflow_agentic.trace.schema import trace_schema
@@ -280,6 +281,13 @@ def test_of_a_bundle_by_another_version_only_the_page_is_not_compared(shared: Pa
     found = verify_bundle(packed(tmp_path / "b.zip", with_new_sums(members)))
     assert (found.state, found.findings) == ("intact", ())
     assert any("The bundle was made by airflow-agentic 99" in note for note in found.notes)
+    about |= {"made_by": made_by(), "drawn_with": {"jinja2": "1"}}
+    members["bundle.json"] = (json.dumps(about, indent=1) + "\n").encode()
+    found = verify_bundle(packed(tmp_path / "d.zip", with_new_sums(members)))
+    assert (found.state, found.findings) == ("intact", ())
+    assert any("The page was drawn with" in note for note in found.notes)
+    members["trace.json"] += b"\n"
+    assert named(verify_bundle(packed(tmp_path / "e.zip", with_new_sums(members)))) == {("altered", "trace.json")}
     members["records/merges/all.-1.1.json"] = b"{}"
     assert ("altered", "records/merges/all.-1.1.json") in named(
         verify_bundle(packed(tmp_path / "c.zip", with_new_sums(members)))
