@@ -25,6 +25,7 @@ from support.telling_agents import Call, calls_in
 from airflow_agentic.trace.airflow_database import facts_from_database
 from airflow_agentic.trace.airflow_rest import facts_from_rest
 from airflow_agentic.trace.assemble import assembled
+from airflow_agentic.trace.record import BeginRecord
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
@@ -296,3 +297,65 @@ def _printed(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
     return found
+
+
+ENDED = """\
+version: 1
+name: {name}
+{timeout}
+inputs: {{log: string}}
+agents:
+  actor: {{type: python, callable: "support.telling_agents:play"}}
+  slow: {{type: python, callable: "support.scripted_agents:wait_once"}}
+stages:
+  first: {{agent: actor, input: {{log: "{{{{ inputs.log }}}}", who: first, output: 1, then: [killed]}}}}
+  hangs: {{agent: slow, after: first, input: {{started: "{{{{ inputs.log }}}}/started"}}}}
+  later: {{agent: actor, after: hangs, input: {{log: "{{{{ inputs.log }}}}", who: later}}}}
+output: {{}}
+"""
+
+
+def end_by_hand(airflow: AirflowEnv, dag_id: str, run_id: str) -> None:
+    airflow.rest.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"})
+
+
+@pytest.mark.parametrize(("name", "timeout"), [("traced_timeout", "run_timeout: 30s"), ("traced_by_hand", "")])
+def test_a_run_that_airflow_ended_is_told(airflow: AirflowEnv, name: str, timeout: str, tmp_path: Path) -> None:
+    """Its last task never sealed it; and its first one was killed when it had recorded the beginning."""
+    airflow.put_template(f"{name}.yaml", ENDED.format(name=name, timeout=timeout))
+    airflow.wait_for_dag(name)
+    run_id = airflow.rest.trigger(name, {"log": str(tmp_path)})
+    store = TraceStore(airflow.trace_url)
+    airflow.wait_until((tmp_path / "started").exists, what="stage that hangs", timeout=60)
+    going_on = assembled(name, run_id, facts_from_rest(airflow.rest, name, run_id), store)
+    assert (going_on.state, going_on.ended, going_on.inputs) == ("running", None, {"log": str(tmp_path)})
+    assert [(attempt.stage, attempt.state) for attempt in going_on.attempts] == [
+        ("first", "lost"),
+        ("first", "success"),
+        ("hangs", "running"),
+    ]
+    if not timeout:
+        end_by_hand(airflow, name, run_id)
+    assert airflow.finish(name, run_id).state == "failed"
+
+    def told() -> Trace:
+        return assembled(name, run_id, facts_from_rest(airflow.rest, name, run_id), store)
+
+    # until its process hears that it's over, it has left no record
+    airflow.wait_until(lambda: told().attempts[-1].state == "killed", what="end of the process", timeout=60)
+    trace = told()
+    assert (trace.state, trace.sealed, trace.output, trace.problems) == ("failed", None, None, ())
+    assert [(attempt.stage, attempt.state) for attempt in trace.attempts] == [
+        ("first", "lost"),
+        ("first", "success"),
+        ("hangs", "killed"),
+    ]
+    assert [(error.what, error.stage, error.kind, error.then) for error in trace.errors] == [
+        ("attempt", "first", "lost", "retried"),
+        ("attempt", "hangs", "killed", "run failed"),
+        ("run", "", "failed", "run failed"),
+    ]
+    [begin] = [record for record in store.records(name, run_id).values() if isinstance(record, BeginRecord)]
+    assert (begin.task_id, begin.try_number) == ("first", 1)
+    alone = assembled(name, run_id, store=store)
+    assert (alone.state, alone.complete, len(alone.attempts)) == ("running", False, 2)
