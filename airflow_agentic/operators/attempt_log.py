@@ -145,8 +145,7 @@ class AttemptLog:
 
     def observed(self, agent: Agent) -> Agent:
         """The agent that is being asked, whose attempts have spans where somebody records any."""
-        name = str(self.agent)
-        return self._spans.observed(agent, name, str(self._operator.agents[name].get("type")))
+        return self._spans.observed(agent, **self._asked)
 
     def steps(self, begun: int, attempt: int) -> KeptSteps:
         """
@@ -197,13 +196,19 @@ class AttemptLog:
         return f"answer/{self._place}"
 
     @property
+    def _asked(self) -> dict[str, str]:
+        """Of the agent that is being asked: its ``name`` and ``type``."""
+        name = str(self.agent)
+        return {"name": name, "type": str(self._operator.agents[name].get("type"))}
+
+    @property
     def _of_item(self) -> str:
         return "" if self._item is None else f" of item {self._item.index}"
 
     def _write(self, attempt: Attempt, try_number: int) -> str:
         from airflow_agentic.operators.recording import attempt_record
 
-        operator, ti, agent = self._operator, self._context["ti"], str(self.agent)
+        operator, ti = self._operator, self._context["ti"]
         record = attempt_record(
             attempt,
             run=operator.run_key(self._context),
@@ -213,8 +218,9 @@ class AttemptLog:
             try_number=try_number,
             in_round=operator.planned.round,
             item=None if self._item is None else {"index": self._item.index, "value": self._item.value},
-            agent={"name": agent, "type": str(operator.agents[agent].get("type"))},
+            agent=self._asked,
             cache_key=self.cache_key,
+            span=self._spans.ids(attempt.started, **self._asked),
         )
         if record.cached is not None:
             where = (record.cached["run"]["run_id"], record.cached["stored"])

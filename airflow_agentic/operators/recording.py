@@ -31,6 +31,7 @@ def attempt_record(
     item: dict[str, Any] | None,
     agent: dict[str, str],
     cache_key: str | None = None,
+    span: dict[str, str] | None = None,
 ) -> AttemptRecord:
     """The record of an attempt, without secrets."""
     record = AttemptRecord(
@@ -54,6 +55,7 @@ def attempt_record(
         replayed=_replayed(attempt),
         cache_key=cache_key,
         window=None if attempt.window is None else masked(dict(attempt.window)),
+        span=span,
     )
     return record if attempt.result is None else _with_result(record, attempt.result)
 

@@ -96,7 +96,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(name="agentic.stage", on=("stage", "attempt"), meaning="with the stages of the pipelines around it"),
     Attribute(name="agentic.task.kind", on=("stage",), meaning="`agent`, `item`, `route`, `merge`, …"),
     Attribute(name="agentic.template.digest", on=("stage",), meaning="of the template that the run was made from"),
-    Attribute(name="agentic.round", on=("stage", "attempt", "agentic.decision"), meaning="of the innermost loop, from 1"),
+    Attribute(
+        name="agentic.round", on=("stage", "attempt", "agentic.decision"), meaning="of the innermost loop, from 1"
+    ),
     Attribute(name="agentic.state", on=("stage", "attempt"), meaning="how it ended, see below"),
     Attribute(name="agentic.agent.type", on=("attempt",), meaning="`llm`, `python` or `http`"),
     Attribute(name="agentic.attempt", on=("attempt", "agentic.wait"), meaning="its number, as in the record"),

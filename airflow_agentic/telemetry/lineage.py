@@ -94,10 +94,15 @@ class TellsLineage:
 
     planned: PlannedTask
     digest: str
-    dag_id: str
     #: the entries of the plan's agents, of operators that ask any
     agents: Mapping[str, Mapping[str, Any]] = {}
     _lineage: Lineage | None = None
+
+    if TYPE_CHECKING:
+
+        @property
+        def dag_id(self) -> str:
+            """The operator's."""
 
     def note_lineage(self, record: Record) -> None:
         """Keep the names of what a record tells was read or written."""

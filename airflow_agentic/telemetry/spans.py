@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,14 @@ def stage_span(operator: PlannedOperator) -> Iterator[None]:
         _set(span, {"agentic.state": "success"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """An agent, as the template has it."""
+
+    name: str
+    type: str
+
+
 class AttemptSpans:
     """
     The spans of the attempts for one value.
@@ -72,19 +81,32 @@ class AttemptSpans:
     def __init__(self) -> None:
         self._open: Span | None = None
 
-    def observed(self, agent: Agent, name: str, agent_type: str) -> Agent:
+    def observed(self, agent: Agent, *, name: str, type: str) -> Agent:  # noqa: A002 - the template's word
         """The agent; each time it is asked, an attempt's span begins."""
-        return agent if current_span() is None else _Observed(self, agent, name, agent_type)
+        return agent if current_span() is None else _Observed(self, agent, _Asked(name=name, type=type))
 
-    async def run(self, agent: Agent, request: AgentRequest, name: str, agent_type: str) -> AgentResult:
+    async def run(self, agent: Agent, request: AgentRequest, asked: _Asked) -> AgentResult:
         """Ask an agent within an attempt's span."""
         from opentelemetry.trace import use_span
 
-        self._open = _attempt(name, agent_type)
+        self._open = _attempt(asked)
         output = "text" if request.output_schema is None else "json"
         self._open.set_attribute("gen_ai.output.type", output)
         with use_span(self._open, end_on_exit=False, record_exception=False, set_status_on_exception=False):
             return await agent.run(request)
+
+    def ids(self, started: datetime, *, name: str, type: str) -> dict[str, str] | None:  # noqa: A002
+        """
+        How the span of the attempt that has ended is found: ``trace_id`` and ``span_id``; None: there is none.
+
+        :param started: of the attempt.
+        """
+        if self._open is None:
+            if current_span() is None:
+                return None
+            self._open = _attempt(_Asked(name=name, type=type), _nanoseconds(started))
+        known = self._open.get_span_context()
+        return {"trace_id": f"{known.trace_id:032x}", "span_id": f"{known.span_id:016x}"}
 
     def ended(self, record: AttemptRecord, path: str) -> None:
         """
@@ -94,9 +116,7 @@ class AttemptSpans:
         """
         span, self._open = self._open, None
         if span is None:
-            if current_span() is None:
-                return
-            span = _attempt(record.agent["name"], record.agent["type"], _nanoseconds(record.started))
+            return
         from airflow_agentic.telemetry.conventions import attempt_attributes, error_type
 
         _set(span, attempt_attributes(record, path))
@@ -107,19 +127,19 @@ class AttemptSpans:
             _failed(span, problem)
         if record.state == "retrying":
             _event(span, "agentic.retry", {"error.type": problem, "agentic.next_wait": record.next_wait})
-        span.end(_nanoseconds(record.ended))
+        span.end(_nanoseconds(datetime.fromisoformat(record.ended)))
 
 
 class _Observed:
     """An agent whose attempts have spans."""
 
-    def __init__(self, spans: AttemptSpans, agent: Agent, name: str, agent_type: str) -> None:
+    def __init__(self, spans: AttemptSpans, agent: Agent, asked: _Asked) -> None:
         self._spans = spans
         self._agent = agent
-        self._is = (name, agent_type)
+        self._asked = asked
 
     async def run(self, request: AgentRequest) -> AgentResult:
-        return await self._spans.run(self._agent, request, *self._is)
+        return await self._spans.run(self._agent, request, self._asked)
 
     def preview(self, request: AgentRequest) -> Mapping[str, Any]:
         return self._agent.preview(request)
@@ -197,11 +217,11 @@ def _open(name: str, attributes: Mapping[str, Any], kind: Any = None) -> Iterato
         yield span
 
 
-def _attempt(name: str, agent_type: str, started: int | None = None) -> Span:
+def _attempt(asked: _Asked, started: int | None = None) -> Span:
     from airflow_agentic.telemetry.conventions import agent_attributes, span_name
 
-    span = _tracer().start_span(span_name("attempt", name), start_time=started)
-    _set(span, agent_attributes(name, agent_type))
+    span = _tracer().start_span(span_name("attempt", asked.name), start_time=started)
+    _set(span, agent_attributes(asked.name, asked.type))
     return span
 
 
@@ -259,7 +279,6 @@ def _type_of(error: BaseException) -> str:
     return str(error.kind) if isinstance(error, AttemptError) or hasattr(error, "kind") else type(error).__name__
 
 
-def _nanoseconds(moment: str) -> int:
+def _nanoseconds(at: datetime) -> int:
     """Since the epoch; without the errors of a float."""
-    at = datetime.fromisoformat(moment)
     return int(at.replace(microsecond=0).timestamp()) * 1_000_000_000 + at.microsecond * 1_000

@@ -6,6 +6,7 @@ Every record passes here once, after it was written. Where nobody listens, nothi
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from airflow_agentic.telemetry import spans
@@ -13,6 +14,9 @@ from airflow_agentic.telemetry import spans
 if TYPE_CHECKING:
     from airflow_agentic.operators.base import PlannedOperator
     from airflow_agentic.trace.record import Record
+
+#: Imported where the OpenLineage provider is installed and told where to send its events.
+_LINEAGE = "airflow.providers.openlineage.plugins.listener"
 
 
 def tell(operator: PlannedOperator, record: Record) -> None:
@@ -22,7 +26,8 @@ def tell(operator: PlannedOperator, record: Record) -> None:
         from airflow_agentic.telemetry import metrics
 
         metrics.told(record)
-    operator.note_lineage(record)
+    if _LINEAGE in sys.modules:
+        operator.note_lineage(record)
 
 
 def _counts() -> bool:

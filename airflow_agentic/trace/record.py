@@ -97,6 +97,7 @@ class AttemptRecord:
         ``max_tokens``, ``overflow``, ``counted_by`` (``provider`` or ``estimate``), ``tokens_before``, ``tokens``,
         ``cuts`` (each with ``path``, ``unit``, ``left_out``, ``of``, ``summed_up``), and ``summaries`` (the calls for
         them, each with ``path``, ``prompt``, ``answer``, ``model``, ``tokens``, ``cost_usd``).
+    :param span: null, or the OpenTelemetry span of the attempt: ``trace_id`` and ``span_id``, in hex.
     """
 
     run: RunKey
@@ -126,6 +127,7 @@ class AttemptRecord:
     cached: dict[str, Any] | None = None
     cache_key: str | None = None
     window: dict[str, Any] | None = None
+    span: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,6 +82,8 @@ def test_spans_say_what_the_records_say(run_folder: Path, recorded: Recorded, mo
         assert told["agentic.round"] == record.round
         assert told["agentic.attempt"] == record.attempt
         assert told["agentic.seconds"] == record.seconds
+        assert span.context is not None
+        assert record.span == {"trace_id": f"{span.context.trace_id:032x}", "span_id": f"{span.context.span_id:016x}"}
         assert told["agentic.calls"] == usage.calls
         assert told.get("gen_ai.usage.input_tokens") == usage.input_tokens
         assert told.get("gen_ai.usage.output_tokens") == usage.output_tokens
@@ -299,7 +301,7 @@ def test_an_attempt_that_nobody_tells_of_is_not_sent(recorded: Recorded) -> None
         def preview(self, request: Any) -> Any:
             return {}
 
-    agent: Any = AttemptSpans().observed(Refusing(), "writer", "llm")  # type: ignore[arg-type]
+    agent: Any = AttemptSpans().observed(Refusing(), name="writer", type="llm")  # type: ignore[arg-type]
     request: Any = type("Request", (), {"output_schema": None})()
     with pytest.raises(AttemptError):
         asyncio.run(agent.run(request))
@@ -320,12 +322,12 @@ def test_without_a_recorded_span_there_are_none_and_they_cost_next_to_nothing() 
     assert current_span() is None
     operator: Any = _Operator()
     agent: Any = object()
-    assert AttemptSpans().observed(agent, "writer", "llm") is agent
+    assert AttemptSpans().observed(agent, name="writer", type="llm") is agent
     rounds = 2_000
     before = time.perf_counter()
     for _ in range(rounds):
         with stage_span(operator), client_span("chat", "m", {}):
-            AttemptSpans().observed(agent, "writer", "llm")
+            AttemptSpans().observed(agent, name="writer", type="llm")
     assert (time.perf_counter() - before) / rounds < 0.000_2  # seconds; some 5 microseconds
 
 
@@ -335,7 +337,7 @@ import sys
 from airflow_agentic.telemetry import lineage, spans
 with spans.stage_span(None), spans.client_span("chat", "m", {}) as span:
     assert span is None
-spans.AttemptSpans().observed(None, "a", "llm")
+spans.AttemptSpans().observed(None, name="a", type="llm")
 print([name for name in sys.modules if name.startswith(("opentelemetry", "openlineage", "airflow."))])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
