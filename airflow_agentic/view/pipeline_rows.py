@@ -243,7 +243,7 @@ def _last(run: RunPoint, now: datetime, href: str) -> Last:
 def _bars(points: Sequence[RunPoint]) -> Iterable[Bar]:
     """A bar per run, as high as it was long; of those that go on, the least."""
     longest = max((run.seconds or 0.0 for run in points), default=0.0) or 1.0
-    for place, run in enumerate(points, start=_BARS - len(points)):
+    for place, run in enumerate(points):
         height = round(_LEAST + (_HEIGHT - _LEAST) * (run.seconds or 0.0) / longest, 1)
         yield Bar(
             x=place * _STEP,
