@@ -61,6 +61,7 @@ _PAGE = """<!doctype html>
 """
 _ASSETS = """
 <link rel="stylesheet" href="{folder}/frame.css">
+<link rel="stylesheet" href="{folder}/message.css">
 <script type="module" src="{folder}/frame.js"></script>"""
 
 
