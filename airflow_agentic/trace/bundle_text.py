@@ -46,6 +46,8 @@ By hand, in the folder that it was unpacked to:
      The number must be the seal. Compare it with the one that was kept elsewhere: in the log of the run's last task
      ("The run's seal ..."), or wherever your organisation keeps seals. The one in this file proves nothing.
   3. Each entry of "records" in that manifest has a "path" (below records/) and a "sha256"; it must be that file's.
+     With the program jq, in the folder records:
+     jq -r '.records[] | .sha256 + "  " + .path' manifest.{last}.json | sha256sum --check --quiet
 
 What this proves: no record was changed, removed or added after the run was sealed, if the seal is the one that was
 kept elsewhere. What it doesn't prove: that the system wrote the truth while the run went on; and airflow.json is as
