@@ -85,14 +85,11 @@ class Shown:
         return "descending" if self.descending else "ascending"
 
 
-def pipelines_page(
-    pipelines: Sequence[Pipeline], shown: Shown, *, now: datetime, assets: str, trouble: str | None = None
-) -> str:
+def pipelines_page(pipelines: Sequence[Pipeline], shown: Shown, *, now: datetime, assets: str) -> str:
     """
     The page.
 
     :param assets: the folder of style sheets and scripts, from the page's address on.
-    :param trouble: why figures can't be read, null when they can.
     """
     rows = [row_of(pipeline, now, _links(pipeline)) for pipeline in _in_order(pipelines, shown)]
     return str(
@@ -106,7 +103,7 @@ def pipelines_page(
             shown=shown,
             periods=PERIODS,
             assets=assets,
-            trouble=trouble,
+            unreadable=sum(pipeline.statistics.unreadable for pipeline in pipelines),
             unread=sum(pipeline.statistics.unread for pipeline in pipelines),
             ended=sum(pipeline.statistics.succeeded + pipeline.statistics.failed for pipeline in pipelines),
         )

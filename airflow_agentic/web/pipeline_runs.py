@@ -7,6 +7,7 @@ summary a run has last, the number of tries of its last task tells, so that no f
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
     #: Runs by the ids of their DAGs.
     Runs = dict[str, list[RunPoint]]
 
+log = logging.getLogger(__name__)
+
 #: Seconds that a page waits for summaries; what isn't there by then, the next page has.
 PATIENCE = 1.2
 
 
-def runs_since(session: Session, dag_ids: Collection[str], since: datetime) -> tuple[Runs, str | None]:
+def runs_since(session: Session, dag_ids: Collection[str], since: datetime) -> Runs:
     """
     The runs that were started (or, not started yet, made) since then.
 
-    :returns: the runs; and why the trace store can't be read, null when it can.
+    Why summaries can't be read is logged; a page must not tell it, because a store's URL may have a password.
+
     :raises ConfigError: there is no such trace store.
     """
     rows = _rows(session, dag_ids, since)
@@ -46,7 +50,8 @@ def runs_since(session: Session, dag_ids: Collection[str], since: datetime) -> t
     summaries = summaries_at(config.get("trace_url")).get(paths, PATIENCE) if paths else {}
     for row in rows:
         found[row.dag_id].append(_with_figures(_point(row), _summary_path(row), summaries))
-    return found, _trouble(summaries)
+    _log_trouble(summaries)
+    return found
 
 
 def _rows(session: Session, dag_ids: Collection[str], since: datetime) -> list[Any]:
@@ -101,7 +106,8 @@ def _with_figures(run: RunPoint, path: str | None, summaries: Mapping[str, RunSu
             return replace(run, figures="known", summary=summary)
 
 
-def _trouble(summaries: Mapping[str, RunSummary | TraceError]) -> str | None:
-    """The first reason that isn't that there is none."""
-    found = (each for each in summaries.values() if isinstance(each, TraceError))
-    return next((str(error) for error in found if not isinstance(error, MissingFileError)), None)
+def _log_trouble(summaries: Mapping[str, RunSummary | TraceError]) -> None:
+    errors = [error for error in summaries.values() if isinstance(error, TraceError)]
+    unreadable = [error for error in errors if not isinstance(error, MissingFileError)]
+    if unreadable:
+        log.warning("%d summaries of runs can't be read; the first one: %s", len(unreadable), unreadable[0])

@@ -45,7 +45,7 @@ def page(
     readable = get_auth_manager().get_authorized_dag_ids(user=user)
     dags = {dag.dag_id: dag for dag in template_dags(session, readable)}
     now = datetime.now(tz=UTC)
-    runs, trouble = runs_since(session, list(dags), now - timedelta(days=shown.days))
+    runs = runs_since(session, list(dags), now - timedelta(days=shown.days))
     pipelines = [
         Pipeline(
             dag_id=dag_id,
@@ -56,5 +56,5 @@ def page(
         )
         for dag_id, dag in dags.items()
     ]
-    text = pipelines_page(pipelines, shown, now=now, assets=f"assets/{assets_digest()}", trouble=trouble)
+    text = pipelines_page(pipelines, shown, now=now, assets=f"assets/{assets_digest()}")
     return Response(text.encode("utf-8", "replace"), media_type=_HTML)

@@ -39,8 +39,8 @@ def pipeline(name: str, *runs: RunPoint, **more: Any) -> Pipeline:
     return Pipeline(**given, statistics=statistics_of(runs))
 
 
-def page(*pipelines: Pipeline, shown: Shown | None = None, trouble: str | None = None) -> str:
-    return pipelines_page(pipelines, shown or Shown(), now=NOW, assets="assets/x", trouble=trouble)
+def page(*pipelines: Pipeline, shown: Shown | None = None) -> str:
+    return pipelines_page(pipelines, shown or Shown(), now=NOW, assets="assets/x")
 
 
 def text_of(page: str) -> str:
@@ -113,7 +113,10 @@ def test_figures_that_are_still_to_come_are_announced_and_awaited() -> None:
 
 
 def test_a_store_that_cannot_be_read_is_told() -> None:
-    assert "missing here. no <route>" in text_of(page(pipeline("brief", run()), trouble="no <route>"))
+    lost = RunPoint(run_id="r", state="success", at=NOW, seconds=1.0, figures="unreadable")
+    found = page(pipeline("brief", lost, run()))
+    assert "The figures of 1 of 2 runs can't be read" in text_of(found)
+    assert cell(found, "runs").endswith("1 without figures, 1 unreadable")
 
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
@@ -127,7 +130,7 @@ def test_nothing_is_anything_but_text() -> None:
         state=HOSTILE,
         at=NOW,
     )
-    found = page(pipeline(HOSTILE, run(stages=stages, loops=loops), odd, description=HOSTILE), trouble=HOSTILE)
+    found = page(pipeline(HOSTILE, run(stages=stages, loops=loops), odd, description=HOSTILE))
     assert "<img" not in found
     assert 'onerror=alert(1)>"' not in found
     assert "49" not in text_of(found)
