@@ -104,6 +104,10 @@ def test_a_bundle_is_intact_and_can_be_checked_by_hand(bundle: Path, run: Sealed
     listed = {line.partition("  ")[2] for line in (folder / "SHA256SUMS").read_text().splitlines()}
     assert listed == names - {"SHA256SUMS"}
     subprocess.run(["sha256sum", "--check", "--quiet", "manifest.2.sha256"], cwd=folder / "records", check=True)
+    manifest = json.loads((folder / "records/manifest.2.json").read_text())
+    lines = "".join(f"{entry['sha256']}  {entry['path']}\n" for entry in manifest["records"])
+    check = ["sha256sum", "--check", "--quiet", "--strict"]
+    subprocess.run(check, cwd=folder / "records", input=lines, text=True, check=True)
     by_hand = subprocess.run(["sha256sum", "records/manifest.2.json"], cwd=folder, capture_output=True, check=True)
     assert by_hand.stdout.split()[0].decode() == run.seals[1]
     assert run.seals[1] in (folder / "README.txt").read_text()
