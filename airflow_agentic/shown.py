@@ -54,6 +54,7 @@ def safe_html(markdown: str) -> str:
     """
     import nh3
 
+    markdown = markdown.encode("utf-8", "replace").decode()  # halves of characters are none
     if len(markdown) > _LONGEST:
         return f"<pre>{html.escape(markdown)}</pre>"
     try:

@@ -175,12 +175,7 @@ def test_any_text_is_harmless_html(text: str) -> None:
 
 
 def test_formatting_becomes_html() -> None:
-    assert (
-        safe_html("**a** `b`\n\n| c |\n| --- |\n| d |").split()
-        == (
-            "<p><strong>a</strong> <code>b</code></p> <table> <thead> <tr> <th>c</th> </tr> </thead> "
-            "<tbody> <tr> <td>d</td> </tr> </tbody> </table>"
-        ).split()
-    )
+    names = [element.name for element in elements_of(safe_html("**a** `b`\n\n| c |\n| --- |\n| d |"), fragment=True)]
+    assert names == ["p", "strong", "code", "table", "thead", "tr", "th", "tbody", "tr", "td"]
     assert safe_html("<b>x</b>") == "<p>&lt;b&gt;x&lt;/b&gt;</p>\n"
     assert safe_html("x" * 50_001).startswith("<pre>x")

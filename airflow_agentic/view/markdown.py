@@ -70,6 +70,10 @@ def escaped(text: object, longest: int = _LINE) -> str:
     return _NAMED.sub("@\u2060", written)
 
 
+def _state(state: str | None) -> str:
+    return f"{state_sign(state)} {escaped(state_words(state))}"
+
+
 def _block(value: Any) -> str:
     """A value in lines of its own."""
     text = harmless(as_text(value))
@@ -85,7 +89,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence
 
 
 def _summary(trace: Trace) -> Iterator[str]:
-    yield f"# {escaped(trace.dag_id)}: {state_sign(trace.state)} {state_words(trace.state)}"
+    yield f"# {escaped(trace.dag_id)}: {_state(trace.state)}"
     if trace.error is not None:
         yield f"**Why it failed:** {escaped(trace.error, 2 * _BLOCK)}"
     triggered = trace.triggered
@@ -172,7 +176,7 @@ def _stages(trace: Trace) -> Iterator[str]:
     rows = [
         (
             escaped(stage.name),
-            f"{state_sign(stage.state)} {escaped(state_words(stage.state))}",
+            _state(stage.state),
             escaped(stage.agent or stage.kind),
             escaped(stage.model or ""),
             str(stage.tries or ""),
@@ -252,7 +256,7 @@ def _attempt(attempt: AttemptTrace) -> tuple[str, ...]:
     told = f"{error.get('kind')}: {error.get('message')}" if error else as_text(attempt.output)
     return (
         escaped(title_of(attempt)) + number,
-        f"{state_sign(attempt.state)} {state_words(attempt.state)}",
+        _state(attempt.state),
         escaped(attempt.agent or ""),
         clock(attempt.started),
         duration(attempt.seconds),

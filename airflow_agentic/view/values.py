@@ -21,7 +21,7 @@ LONGEST = 4000
 #: Characters of a value that needs no lines of its own, and how many such a list may have.
 _SHORT, _FEW = 160, 20
 #: Keys of a message between a model and others.
-_ROLE, _CONTENT = "role", "content"
+_ROLE, _TOOL, _CONTENT = "role", "tool", "content"
 #: The id of what belongs to the whole run.
 RUN = "run"
 
@@ -103,8 +103,12 @@ def _entry(key: str, value: Any, ref: str, name: str) -> Iterator[Shown]:
         yield shown(value, ref, name, key)
         return
     for message in value:
-        more = {other: given for other, given in message.items() if other not in (_ROLE, _CONTENT)}
-        yield shown({_CONTENT: message[_CONTENT], **more} if more else message[_CONTENT], ref, name, message[_ROLE])
+        who = " ".join(str(message[key]) for key in (_ROLE, _TOOL) if message.get(key))
+        if message[_CONTENT] is not None:
+            yield shown(message[_CONTENT], ref, name, who)
+        more = {other: given for other, given in message.items() if other not in (_ROLE, _TOOL, _CONTENT)}
+        if more:
+            yield shown(more, ref, name, f"{who}, more")
 
 
 def _is_message(value: Any) -> bool:

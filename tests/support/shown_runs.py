@@ -181,7 +181,7 @@ artifact:
 """
 
 
-def brief(folder: Path) -> Trace:
+def brief(folder: Path, sources: int = 30) -> Trace:
     """A run with a bit of everything."""
     shown_agents.forget()
     usage = ({"prompt_tokens": 1840, "completion_tokens": 212, "total_tokens": 2052},)
@@ -193,7 +193,9 @@ def brief(folder: Path) -> Trace:
     prices = {"agentic": {"prices": {"input_per_million": 2.5, "output_per_million": 10.0}}}
     with OpenAIServer(*replies) as server:
         os.environ["AIRFLOW_CONN_SHOWN_MODEL"] = server.connection(**prices)
-        return _ran(folder, BRIEF, {}, lambda _: ("Publish", {"note": "Good work; mind the second table."}))
+        return _ran(
+            folder, BRIEF, {"sources": sources}, lambda _: ("Publish", {"note": "Good work; mind the second table."})
+        )
 
 
 def refused(folder: Path) -> Trace:
