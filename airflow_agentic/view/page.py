@@ -74,13 +74,14 @@ def trace_page(trace: Trace, *, live: LiveLinks | None = None) -> str:
         style, script = (b"\n".join(asset(name) for name in names).decode() for names in (STYLES, SCRIPTS))
         policy = f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:"
         carried = {"styles": (Markup(style),), "scripts": (Markup(script),), "policy": policy}  # noqa: S704 our own
-    sections = Markup(_sections(given))  # noqa: S704 of templates that escape
-    return _rendered("page", **given, **carried, sections=sections)
+    found = _sections(given)
+    sections = Markup("".join(found.values()))  # noqa: S704 of templates that escape
+    return _rendered("page", **given, **carried, sections=sections, names=SECTIONS, there=found)
 
 
 def trace_sections(trace: Trace, *, live: LiveLinks) -> str:
     """What changes while the run goes on: the page's sections, each with a digest of what is in it."""
-    return _sections(_given(trace, live))
+    return "".join(_sections(_given(trace, live)).values())
 
 
 def attempt_details(trace: Trace, attempt_id: str, *, live: LiveLinks | None) -> str:
@@ -131,14 +132,15 @@ def _given(trace: Trace, live: LiveLinks | None) -> dict[str, Any]:
     }
 
 
-def _sections(given: dict[str, Any]) -> str:
-    found = []
+def _sections(given: dict[str, Any]) -> dict[str, str]:
+    """Those of which there is something to say, by name."""
+    found = {}
     for name in SECTIONS:
         text = _rendered(name, **given).strip()
         if text:
             digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-            found.append(f'<section id="{name}" class="part" data-digest="{digest}">\n{text}\n</section>\n')
-    return "".join(found)
+            found[name] = f'<section id="{name}" class="part" data-digest="{digest}">\n{text}\n</section>\n'
+    return found
 
 
 class _Links:

@@ -336,6 +336,9 @@ function renew(text) {
       prepare();
     }
   }
+  for (const entry of all(".contents a")) {
+    entry.hidden = !document.getElementById(entry.hash.slice(1));
+  }
   mark();
 }
 
