@@ -98,12 +98,6 @@ class TellsLineage:
     agents: Mapping[str, Mapping[str, Any]] = {}
     _lineage: Lineage | None = None
 
-    if TYPE_CHECKING:
-
-        @property
-        def dag_id(self) -> str:
-            """The operator's."""
-
     def note_lineage(self, record: Record) -> None:
         """Keep the names of what a record tells was read or written."""
         if self._lineage is None:
@@ -112,19 +106,21 @@ class TellsLineage:
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
         """What is known before the task works: what it is."""
-        from airflow_agentic.telemetry.lineage_facets import facets
-
-        return facets(self.dag_id, self.digest, self.planned, Lineage())
+        return self._facets(Lineage())
 
     def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any]:
         """What the task read and wrote."""
-        from airflow_agentic.telemetry.lineage_facets import facets
-
-        return facets(self.dag_id, self.digest, self.planned, self._lineage or Lineage())
+        return self._facets(self._lineage or Lineage())
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """What the task read and wrote until it failed."""
         return self.get_openlineage_facets_on_complete(task_instance)
+
+    def _facets(self, lineage: Lineage) -> OperatorLineage[Any, Any]:
+        from airflow_agentic.telemetry.lineage_facets import facets
+
+        operator: Any = self  # which has a DAG, whose id is the template's name
+        return facets(operator.dag_id, self.digest, self.planned, lineage)
 
 
 def dataset_name(uri: str) -> DatasetName:
