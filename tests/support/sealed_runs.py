@@ -12,6 +12,7 @@ from airflow_agentic.trace import layout
 from airflow_agentic.trace.manifest import Manifest, TaskState, inventory
 from airflow_agentic.trace.record import BeginRecord, WaitRecord
 from airflow_agentic.trace.store import TraceStore
+from airflow_agentic.trace.summary import RunSummary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,10 @@ def seal(store: TraceStore, number: int = 1, **more: Any) -> str:
     return store.write_manifest(RUN, number, manifest.to_data())
 
 
+def _summarized(store: TraceStore, number: int, state: Any) -> None:
+    store.write_summary(RunSummary(run=RUN, try_number=number, at=at(40), state=state))
+
+
 def sealed_run(place: Path) -> SealedRun:
     """Make one in a folder."""
     store = TraceStore(str(place / "trace"))
@@ -66,9 +71,11 @@ def sealed_run(place: Path) -> SealedRun:
     store.write(decision(second=5))
     store.write(answer(second=6))
     store.write(failure("late", second=8))
+    _summarized(store, 1, "failed")
     first = seal(store, 1, state="failed", error="late: it broke", output=None)
     store.write(attempt("late", try_number=2, second=10, output="done"))
-    store.write(_artifact(written))
+    store.write(artifact_record(written))
+    _summarized(store, 2, "success")
     second = seal(store, 2)
     folder = place / "trace" / layout.run_folder(RUN.dag_id, RUN.run_id)
     return SealedRun(store=store, folder=folder, artifact=written, seals=(first, second))
@@ -103,7 +110,7 @@ def _wait() -> WaitRecord:
     )
 
 
-def _artifact(written: Path) -> Any:
+def artifact_record(written: Path) -> Any:
     data = written.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     return replace(artifact(second=12), uri=written.as_uri(), bytes=len(data), sha256=digest)

@@ -7,13 +7,14 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.records import RUN, attempt
-from support.sealed_runs import SealedRun, seal, sealed_run
+from support.sealed_runs import SealedRun, artifact_record, seal, sealed_run
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace.store import TraceStore
@@ -90,6 +91,7 @@ def test_the_runs_under_test_have_files_of_every_kind(run: SealedRun) -> None:
             "template",
         ),
         *(f"manifest.{number}.{suffix}" for number in (1, 2) for suffix in ("json", "sha256")),
+        *("summary.1.json", "summary.2.json"),
     }
 
 
@@ -200,11 +202,7 @@ def test_the_artifact_is_compared_with_its_record(run: SealedRun) -> None:
 
 
 def test_of_an_artifact_written_again_the_last_record_counts(run: SealedRun) -> None:
-    from dataclasses import replace
-
-    from support.sealed_runs import _artifact
-
-    record = _artifact(run.artifact)
+    record = artifact_record(run.artifact)
     run.store.write(replace(record, try_number=2, sha256="0" * 64, written="2025-01-01T00:00:00+00:00"))
     seal(run.store, 3)
     assert verdict(run).state == "intact"
