@@ -123,7 +123,7 @@ def damage(file: Path, draw: Any) -> None:
             file.write_text(json.dumps(changed(parsed, draw)))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), complete=st.booleans())
 def test_whatever_is_damaged_the_rest_is_told(
     data: st.DataObject, complete: bool, run: tuple[Path, RunFacts], tmp_path_factory: pytest.TempPathFactory
