@@ -138,8 +138,8 @@ OPTIONS: dict[str, Option] = {
             default="False",
             type="boolean",
             description=(
-                "Whether OpenTelemetry spans and OpenLineage events also hold what people, agents and models wrote: "
-                "prompts, answers, tool calls, messages of errors. Secrets are masked as in the records."
+                "Whether OpenTelemetry spans also hold what people, agents and models wrote: prompts, answers, tool "
+                "calls, messages of errors. Secrets are masked as in the records."
             ),
         ),
     )
