@@ -110,6 +110,7 @@ def _recorded_one(source: Source, path: str, record: AttemptRecord) -> AttemptTr
         replayed=record.replayed,
         cached=record.cached,
         window=record.window,
+        span=record.span,
     )
 
 

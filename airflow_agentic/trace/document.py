@@ -110,6 +110,7 @@ class AttemptTrace:
     :param recovered_by: ``agent`` or ``value``, when something else helped after this, its agent's last, attempt.
     :param cached: null, or where the answer is from: ``run`` and ``record`` of another run, ``stored``.
     :param window: null, or what was left out or summed up to fit the model's window.
+    :param span: null, or its OpenTelemetry span: ``trace_id`` and ``span_id``, in hex.
     """
 
     id: str
@@ -141,6 +142,7 @@ class AttemptTrace:
     cached: dict[str, Any] | None = None
     window: dict[str, Any] | None = None
     recovered_by: str | None = None
+    span: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
