@@ -66,7 +66,7 @@ stages:
     agent: writer
     prompt: "Write about {{ inputs.topic }}"
     retry: {attempts: 6, wait: 10ms, jitter: false}
-    timeout: 3s
+    timeout: 10s
 output: {text: "{{ write.text }}"}
 """
 
@@ -221,7 +221,7 @@ def test_document_review(airflow: AirflowEnv) -> None:
 
 
 def test_a_model_that_fails_in_every_way(airflow: AirflowEnv) -> None:
-    script = (no_choices(), slow(8), failing(500), limited(2), good({"txt": "wrong"}), good({"text": "{% raw %}"}))
+    script = (no_choices(), slow(15), failing(500), limited(2), good({"txt": "wrong"}), good({"text": "{% raw %}"}))
     with OpenAIServer(*script) as server:
         airflow.add_connection("model_faults", **json.loads(server.connection()))
         airflow.put_template("model_faults.yaml", FAULTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -34,16 +35,21 @@ def with_requests(url: str, seconds: float = 5.0) -> Any:
 
 
 def with_urllib(url: str, seconds: float = 5.0) -> Any:
-    """Get it."""
-    with urllib.request.urlopen(url, timeout=seconds) as response:
-        return json.load(response)
+    """Get it. (What it raises for a status has the connection.)"""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def with_urllib3(url: str, seconds: float = 5.0) -> Any:
     """Get it. (It raises nothing for a status.)"""
     import urllib3
 
-    return json.loads(urllib3.PoolManager(retries=1).request("GET", url, timeout=seconds).data)
+    with urllib3.PoolManager(retries=1) as pool:
+        return json.loads(pool.request("GET", url, timeout=seconds).data)
 
 
 async def with_aiohttp(url: str, seconds: float = 5.0) -> Any:
@@ -61,16 +67,17 @@ def with_openai(url: str, seconds: float = 5.0) -> Any:
     """Ask a model."""
     from openai import OpenAI
 
-    client = OpenAI(base_url=url, api_key="k", timeout=seconds, max_retries=0)
-    return client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}]).model_dump()
+    with OpenAI(base_url=url, api_key="k", timeout=seconds, max_retries=0) as client:
+        return client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}]).model_dump()
 
 
 def with_anthropic(url: str, seconds: float = 5.0) -> Any:
     """Ask a model."""
     from anthropic import Anthropic
 
-    client = Anthropic(base_url=url, api_key="k", timeout=seconds, max_retries=0)
-    return client.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "Hello"}]).model_dump()
+    messages = [{"role": "user", "content": "Hello"}]
+    with Anthropic(base_url=url, api_key="k", timeout=seconds, max_retries=0) as client:
+        return client.messages.create(model="m", max_tokens=9, messages=messages).model_dump()
 
 
 def with_hook(connection: str) -> Any:
