@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 #: As many as the usual file systems read at the same time.
 _BATCH = 250
-#: The most that are kept: about 2 kB each.
-_KEPT = 50_000
+#: The most that are asked for at a time, and kept: about 2 kB each.
+MOST = 20_000
+_KEPT = 2 * MOST
 #: Seconds. What isn't there won't come later, but for a restored backup; what can't be read may be in a moment.
 _ASK_AGAIN_MISSING = 600.0
 _ASK_AGAIN_UNREADABLE = 15.0
@@ -54,7 +55,7 @@ class Summaries:
         """
         What is known of some summaries, after waiting for them for a while.
 
-        :param paths: the most urgent ones first.
+        :param paths: the most urgent ones first; at most :data:`MOST`.
         :param seconds: to wait at most.
         :returns: for one that can't be had, why (:class:`MissingFileError`: there is none); nothing for one that
             hasn't been read yet. Those are read all the same, for whoever asks next.
@@ -70,6 +71,9 @@ class Summaries:
         with self._changed:
             self._enqueue(wanted)
             self._changed.wait_for(is_done, timeout=seconds)
+            for path in wanted:
+                if path in self._known:
+                    self._known.move_to_end(path)  # what nobody asked for lately is forgotten first
             return {path: found for path in wanted if (found := self._found(path)) is not None}
 
     def _found(self, path: str) -> RunSummary | TraceError | None:

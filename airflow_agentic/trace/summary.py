@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SUMMARY_FORMAT = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StageCount:
     """
     What one stage did, in all rounds and for all items.
@@ -38,7 +38,7 @@ class StageCount:
     failed_attempts: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LoopCount:
     """
     How often a loop went round.
@@ -58,7 +58,7 @@ class LoopCount:
     exhausted: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PeopleCount:
     """
     How people were asked.
@@ -72,7 +72,7 @@ class PeopleCount:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:
     """
     The figures of a run.

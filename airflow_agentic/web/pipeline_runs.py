@@ -16,7 +16,7 @@ from airflow_agentic.errors import MissingFileError, TraceError
 from airflow_agentic.planning.unroll import FINISH
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.statistics import ENDED, RunPoint
-from airflow_agentic.trace.summaries import summaries_at
+from airflow_agentic.trace.summaries import MOST, summaries_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -46,10 +46,12 @@ def runs_since(session: Session, dag_ids: Collection[str], since: datetime) -> R
     rows = _rows(session, dag_ids, since)
     found: Runs = {dag_id: [] for dag_id in dag_ids}
     # the newest ones first: if there isn't the time for all, these are more telling
-    paths = {path: None for row in reversed(rows) if (path := _summary_path(row)) is not None}
+    paths = [path for row in reversed(rows) if (path := _summary_path(row)) is not None][:MOST]
     summaries = summaries_at(config.get("trace_url")).get(paths, PATIENCE) if paths else {}
+    asked = set(paths)
     for row in rows:
-        found[row.dag_id].append(_with_figures(_point(row), _summary_path(row), summaries))
+        path = _summary_path(row)
+        found[row.dag_id].append(_with_figures(_point(row), path if path in asked else None, summaries))
     _log_trouble(summaries)
     return found
 

@@ -97,6 +97,19 @@ def test_a_store_that_fails_altogether_is_told(tmp_path: Path, monkeypatch: pyte
     assert "no route" in str(found["d/r/summary.1.json"])
 
 
+def test_what_nobody_asked_for_lately_is_forgotten(
+    made: tuple[TraceStore, dict[str, RunSummary]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, written = made
+    monkeypatch.setattr(summaries, "_KEPT", 20)
+    files, known, paths = far(store), Summaries(store), list(written)
+    for some in (paths[:10], paths[10:20], paths[:10], paths[20:30], paths[:10]):
+        assert known.get(some, 30) == {path: written[path] for path in some}
+    assert files.reads == 30
+    known.get(paths[10:20], 30)
+    assert files.reads == 40
+
+
 def test_several_may_ask_at_once(made: tuple[TraceStore, dict[str, RunSummary]]) -> None:
     store, written = made
     files, known = far(store), Summaries(store)

@@ -218,6 +218,17 @@ def test_a_month_of_a_thousand_runs_is_there_at_once(
     assert max(seconds["near, warm"], seconds["far, warm"])[0] < 0.3, seconds
 
 
+def test_of_very_many_runs_the_last_ones_have_figures(
+    web: Web, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("busy", [a_run("busy", number, cost=float(number), days=number / 10) for number in range(1, 6)])
+    monkeypatch.setattr(SomeDagsAuthManager, "only", {"ann": {"busy"}})
+    monkeypatch.setattr("airflow_agentic.web.pipeline_runs.MOST", 3)
+    row = rows_of(web.get("/pipelines"))["busy"]
+    assert (row["runs"], row["success"]) == ("5 2 without figures", "100 %")
+    assert row["cost"] == "$2.00 total $6.00"
+
+
 def test_why_figures_cannot_be_read_is_in_the_log_only(
     web: Web, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
