@@ -132,6 +132,11 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 )
 _CONTENT = frozenset(attribute.name for attribute in ATTRIBUTES if attribute.content)
 
+#: The language's words for why something failed. Nothing else that calls itself a kind is told.
+KINDS = frozenset(
+    ("rate_limited", "unavailable", "timeout", "malformed_output", "bug", "rejected", "window_exceeded")
+) | frozenset(("budget_exceeded", "not_accepted", "not_run", "killed", "failed"))
+
 #: pydantic-ai's names of providers → the conventions' (the others are the same, or have none)
 _PROVIDERS = {
     "azure": "azure.ai.openai",
@@ -259,7 +264,7 @@ def event_of(record: Record) -> tuple[str, dict[str, Any]] | None:
             }
         case records.FailureRecord():
             return "agentic.failure", {
-                "error.type": record.error.get("kind") or record.error.get("type"),
+                "error.type": type_of(record.error.get("kind"), record.error["type"]),
                 "agentic.recovered": record.recovered,
                 "agentic.item": record.item,
                 "agentic.error.message": record.error.get("message"),
@@ -282,6 +287,16 @@ def event_of(record: Record) -> tuple[str, dict[str, Any]] | None:
                 "agentic.artifact.uri": record.uri,
             }
     return None
+
+
+def type_of(kind: object, name: str) -> str:
+    """
+    What a failure is called.
+
+    :param kind: as it calls itself.
+    :param name: of the exception's class.
+    """
+    return kind if isinstance(kind, str) and kind in KINDS else name
 
 
 def error_type(record: AttemptRecord) -> str | None:

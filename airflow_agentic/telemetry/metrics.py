@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_agentic.telemetry.conventions import error_type
+from airflow_agentic.telemetry.conventions import KINDS, error_type
 from airflow_agentic.trace.usage import usage_of
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ METRICS: tuple[Metric, ...] = (
 _TYPES = {metric.name: metric.type for metric in METRICS}
 
 #: The words that a last part of a name may be.
-WORDS = frozenset(
-    ("success", "failed", "retrying", "killed", "rate_limited", "unavailable", "timeout", "malformed_output", "bug")
-) | frozenset(("rejected", "window_exceeded", "budget_exceeded", "not_accepted", "not_run"))
+WORDS = KINDS | {"success", "retrying"}
 OTHER = "other"
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.:/@-]+")

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.errors import AttemptError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -276,7 +274,9 @@ def _failed(span: Span, kind: str) -> None:
 
 def _type_of(error: BaseException) -> str:
     """The language's word for an error, else what it is in Python."""
-    return str(error.kind) if isinstance(error, AttemptError) or hasattr(error, "kind") else type(error).__name__
+    from airflow_agentic.telemetry.conventions import type_of
+
+    return type_of(getattr(error, "kind", None), type(error).__name__)
 
 
 def _nanoseconds(at: datetime) -> int:

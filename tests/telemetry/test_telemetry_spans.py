@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from opentelemetry import trace as opentelemetry_trace
@@ -16,9 +16,19 @@ from support.observed_runs import SAID, SECRET, dag_of, model_server, template, 
 from support.openai_server import OpenAIServer, good
 from support.scheduling import run_scripted
 
-from airflow_agentic.errors import AttemptError, StoppedError
-from airflow_agentic.telemetry.conventions import ATTRIBUTES, EVENTS, LONGEST_CONTENT, SCHEMA_URL, SPANS, VERSION, sent
+from airflow_agentic.errors import NOT_RUN, AttemptError, StoppedError
+from airflow_agentic.telemetry.conventions import (
+    ATTRIBUTES,
+    EVENTS,
+    KINDS,
+    LONGEST_CONTENT,
+    SCHEMA_URL,
+    SPANS,
+    VERSION,
+    sent,
+)
 from airflow_agentic.telemetry.spans import AttemptSpans, client_span, current_span, stage_span
+from airflow_agentic.template.models import ErrorKind
 from airflow_agentic.trace.layout import record_path
 from airflow_agentic.trace.record import AttemptRecord
 from airflow_agentic.trace.store import TraceStore
@@ -291,6 +301,20 @@ def test_a_request_that_is_cancelled_is_an_error_without_a_message(recorded: Rec
         raise asyncio.CancelledError("CANARY-message")
     [span] = recorded()
     assert (facts(span), span.events) == ({"error.type": "cancelled"}, ())
+
+
+def test_a_kind_that_is_none_of_the_languages_words_is_not_told(recorded: Recorded) -> None:
+    class Odd(Exception):
+        kind = "CANARY-kind"
+
+    with pytest.raises(Odd), client_span("tool", "t", {}):
+        raise Odd
+    [span] = recorded()
+    assert facts(span) == {"error.type": "Odd"}
+
+
+def test_the_kinds_are_the_languages() -> None:
+    assert {*get_args(ErrorKind), NOT_RUN} == KINDS
 
 
 def test_an_attempt_that_nobody_tells_of_is_not_sent(recorded: Recorded) -> None:
