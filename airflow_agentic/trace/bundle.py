@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from airflow_agentic import __version__
 from airflow_agentic.trace import layout
@@ -52,6 +52,10 @@ PAGE, TRACE, TEMPLATE, CRATE = "trace.html", "trace.json", "template.yaml", "ro-
 
 #: What is made; airflow.json and template.yaml only where they are known.
 MADE = (README, ABOUT, FACTS, PAGE, TRACE, TEMPLATE, CRATE)
+
+_KEPT = " ()+,=@._-"
+#: Bytes of an artifact's name in a bundle; its end says what it is.
+_LONGEST = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +101,16 @@ def artifact_name(path: str, record: ArtifactRecord) -> str:
 
     :param path: of its record.
     """
-    last = unquote(urlsplit(record.uri).path).rstrip("/").rpartition("/")[2] or "artifact"
-    return f"artifacts/{layout.segment(layout.stem_of(path))}/{quote(last, safe=' ()+,=@')[:150]}"
+    last = record.uri.rpartition("/")[2] or "artifact"
+    return f"artifacts/{layout.segment(layout.stem_of(path))}/{_harmless(last)}"
+
+
+def _harmless(name: str) -> str:
+    """A name as people know it, in which letters and digits of any language stay, and what might be more is quoted."""
+    if not name.strip("."):
+        return name.replace(".", "%2E")
+    kept = "".join(char if char.isalnum() or char in _KEPT else quote(char, errors="replace") for char in name)
+    return kept.encode()[-_LONGEST:].decode("utf-8", "ignore")
 
 
 def made(contents: Contents, verdict: Verdict) -> dict[str, bytes]:

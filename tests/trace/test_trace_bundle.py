@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.records import RUN, attempt
+from support.records import artifact as artifact_of_record
 from support.sealed_runs import SealedRun, seal, sealed_run
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import bundle_check, zipped
 from airflow_agentic.trace.airflow import RunFacts
-from airflow_agentic.trace.bundle import made_by
+from airflow_agentic.trace.bundle import artifact_name, made_by
 from airflow_agentic.trace.bundle_check import bundled_trace, verify_bundle
 from airflow_agentic.trace.export import export
 from airflow_agentic.trace.schema import trace_schema
@@ -128,6 +130,25 @@ def test_its_trace_follows_the_schema_and_knows_its_artifact(bundle: Path, run: 
     assert trace["complete"] is True
     assert trace["artifacts"][0]["content"] == run.artifact.read_text()
     assert trace["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("file:///a/Ada über Tee #1.md", "Ada über Tee %231.md"),
+        ("s3://bucket/a/b.md", "b.md"),
+        ("file:///a/..", "%2E%2E"),
+        ("file:///a/x..\\..\\y\0.md", "x..%5C..%5Cy%00.md"),
+        ("file:///", "artifact"),
+        ("memory://a/a:b*?.md", "a%3Ab%2A%3F.md"),
+        (f"file:///{'ä' * 200}.md", f"{'ä' * 73}.md"),
+    ],
+)
+def test_an_artifacts_name_is_readable_and_harmless(uri: str, name: str) -> None:
+    record = replace(artifact_of_record(), uri=uri)
+    found = artifact_name("artifacts/artifact.1.json", record)
+    assert found == f"artifacts/artifact.1/{name}"
+    assert zipped._problem(zipfile.ZipInfo(found)) is None
 
 
 def test_the_page_in_it_needs_nothing_else(bundle: Path) -> None:
