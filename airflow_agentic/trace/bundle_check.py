@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.verify import Verdict
 
 #: Bytes. The trace of a run with more than that in its records isn't made again to compare it.
-MOST_RECORDS = 1 << 30
-#: Bytes of a file that is read whole.
-_MOST_TEXT = 64 << 20
+MOST_RECORDS = 256 << 20
+#: Bytes of a file that is read whole, and of a text beside the records.
+_MOST_WHOLE, _MOST_TEXT = 512 << 20, 64 << 20
 
 
 class ArchivedFiles:
@@ -72,6 +72,8 @@ class ArchivedFiles:
         return self._archive.open(f"{self._folder}{path}")
 
     def _content(self, path: str) -> bytes | TraceError:
+        if self.sizes[path] > _MOST_WHOLE:
+            return TraceError(f"{path} is larger than {_MOST_WHOLE:,} bytes, so it isn't read.")
         try:
             return self._archive.read(f"{self._folder}{path}")
         except OSError as error:

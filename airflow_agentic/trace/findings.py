@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace.record import ArtifactRecord, from_data
+from airflow_agentic.trace.run_files import read_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -160,7 +161,7 @@ def of_the_seal(sealings: Sequence[Sealing], seal: str | None) -> Iterator[Findi
 def last_artifacts(files: RunFiles, paths: Iterable[str]) -> list[tuple[str, ArtifactRecord]]:
     """The record of what was written last to each URI, by the paths of the records; these are among the paths."""
     wanted = [path for path in paths if path.startswith("artifacts/") and files.sizes[path] >= 0]
-    records = [(path, record) for path, content in files.read(wanted).items() if (record := _artifact(content))]
+    records = [(path, record) for path, content in read_in_turn(files, wanted) if (record := _artifact(content))]
     last = {record.uri: (path, record) for path, record in sorted(records, key=lambda entry: entry[1].written)}
     return sorted(last.values(), key=lambda entry: entry[0])
 

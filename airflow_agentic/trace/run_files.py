@@ -103,20 +103,29 @@ def is_hidden(path: str) -> bool:
 
 def digests(files: RunFiles, paths: Iterable[str]) -> Iterator[tuple[str, str | TraceError]]:
     """The SHA-256 of files, in any order; for one that can't be read, why. Never more than some 16 MB are in memory."""
-    together: list[str] = []
-    size = 0
+    small = []
     for path in paths:
         if files.sizes[path] < 0:
             yield path, TraceError(f"{path} is no file.")
         elif files.sizes[path] > _PART:
             yield path, digest_in_parts(files, path)
         else:
-            together.append(path)
-            size += files.sizes[path]
-        if size > _TOGETHER:
-            yield from _digests(files, together)
+            small.append(path)
+    for path, content in read_in_turn(files, small):
+        yield path, content if isinstance(content, TraceError) else digest_of(content)
+
+
+def read_in_turn(files: RunFiles, paths: Iterable[str]) -> Iterator[tuple[str, bytes | TraceError]]:
+    """The contents of many files, of which only some are in memory at a time: those that come to 16 MB, or one."""
+    together: list[str] = []
+    size = 0
+    for path in paths:
+        if together and size + files.sizes[path] > _TOGETHER:
+            yield from files.read(together).items()
             together, size = [], 0
-    yield from _digests(files, together)
+        together.append(path)
+        size += files.sizes[path]
+    yield from files.read(together).items()
 
 
 def digest_in_parts(files: RunFiles, path: str) -> str | TraceError:
@@ -139,11 +148,6 @@ def parts(files: RunFiles, path: str) -> Iterator[bytes]:
     with files.open(path) as opened:
         while part := opened.read(_PART):
             yield part
-
-
-def _digests(files: RunFiles, paths: list[str]) -> Iterator[tuple[str, str | TraceError]]:
-    for path, content in files.read(paths).items():
-        yield path, content if isinstance(content, TraceError) else digest_of(content)
 
 
 def _without_place(path: str, content: bytes | TraceError) -> bytes | TraceError:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.run_files import RunFiles
 
 _NAME = re.compile(r"manifest\.([1-9][0-9]{0,8})\.(json|sha256)")
+#: A million files come to a third of it.
+_MOST_BYTES = 512 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -54,9 +56,15 @@ class Sealing:
 
 
 def sealings_of(files: RunFiles) -> tuple[Sealing, ...]:
-    """The manifests of a run in their order, also those of which only the digest is left."""
+    """
+    The manifests of a run in their order, also those of which only the digest is left.
+
+    :raises TraceError: they are larger than any run's.
+    """
     numbers = {int(found[1]) for path in files.sizes if (found := _NAME.fullmatch(path))}
     names = [name for number in numbers for name in (f"manifest.{number}.json", f"manifest.{number}.sha256")]
+    if sum(files.sizes.get(name, 0) for name in names) > _MOST_BYTES:
+        raise TraceError(f"The manifests have more than {_MOST_BYTES:,} bytes; they aren't read.")
     read = files.read(name for name in names if files.sizes.get(name, -1) >= 0)
     return tuple(_sealing(number, read) for number in sorted(numbers))
 

@@ -17,11 +17,12 @@ from support.records import RUN, attempt
 from support.sealed_runs import SealedRun, artifact_record, seal, sealed_run
 
 from airflow_agentic.errors import TraceError
+from airflow_agentic.trace import run_files, sealing
 from airflow_agentic.trace.store import TraceStore
 from airflow_agentic.trace.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from airflow_agentic.trace.verify import Verdict
@@ -322,3 +323,25 @@ def test_what_is_no_seal_is_refused(run: SealedRun) -> None:
 def test_a_run_without_records_is_trouble() -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.raises(TraceError, match="There are no records"):
         verify(TraceStore(folder), "x", "y")
+
+
+def test_manifests_larger_than_any_runs_arent_read(run: SealedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "_MOST_BYTES", 100)
+    with pytest.raises(TraceError, match="aren't read"):
+        verdict(run)
+
+
+def test_files_are_read_in_turn_so_that_few_are_in_memory(run: SealedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_files, "_TOGETHER", 1)
+    monkeypatch.setattr(run_files, "_PART", 1000)
+    assert verdict(run).state == "intact"
+    asked: list[list[str]] = []
+
+    class Counting(run_files.StoredFiles):
+        def read(self, paths: Iterable[str]) -> dict[str, bytes | TraceError]:
+            asked.append(list(paths))
+            return super().read(asked[-1])
+
+    files = Counting(run.store, RUN.dag_id, RUN.run_id)
+    assert len(dict(run_files.digests(files, files.sizes))) == len(files.sizes)
+    assert {len(paths) for paths in asked} == {1}
