@@ -107,7 +107,8 @@ const where = () => location.hash || outer()?.location.hash || "";
 
 function write(hash) {
   for (const view of [window, outer()]) {
-    view?.history.replaceState(view.history.state, "", hash || view.location.pathname + view.location.search);
+    // the whole path: Airflow's <base> would lead a hash alone elsewhere
+    view?.history.replaceState(view.history.state, "", view.location.pathname + view.location.search + hash);
   }
 }
 
