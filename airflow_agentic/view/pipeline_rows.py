@@ -215,7 +215,7 @@ def _told_of_loop(loop: Rounds) -> list[str]:
     name = f"{loop.target} … {loop.source}" if loop.source and loop.source != loop.target else loop.target
     told = [f"{loop.median:g} of {loop.max_rounds}", name]
     if loop.exhausted:
-        told.append(f"bound reached: {_percent(loop.exhausted, loop.count)}")
+        told.append(f"bound\u00a0reached:\u00a0{_percent(loop.exhausted, loop.count)}")
     return told
 
 
