@@ -16,9 +16,10 @@ from support.topology import PROJECT, Topology, missing_programs
 
 from airflow_agentic.local.rest import ENDED
 from airflow_agentic.trace import layout
-from airflow_agentic.trace.manifest import inventory, manifest_from_data
+from airflow_agentic.trace.manifest import manifest_from_data
 from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord
 from airflow_agentic.trace.store import TraceStore
+from airflow_agentic.trace.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,7 +147,8 @@ def _check_records(run: Run, calls: Counter[tuple[str, str]]) -> None:
     assert sealed is not None, run
     manifest = manifest_from_data(sealed)
     assert manifest.state == "success", run
-    assert manifest.records == inventory(store, manifest.run), run
+    verdict = verify(store, run.dag_id, run.run_id)
+    assert verdict.state == "intact", (run, verdict.findings)
     prefix = f"{layout.run_folder(run.dag_id, run.run_id)}/"
     assert {path.removeprefix(prefix) for path in records} <= {entry["path"] for entry in manifest.records}, run
     if run.dag_id == "three_ways":

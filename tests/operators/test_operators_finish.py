@@ -62,6 +62,8 @@ output: {{length: "{{{{ small }}}}"}}
     assert {entry["path"].split("/")[0] for entry in manifest["records"]} == {
         *("attempts", "begin", "summary.1.json", "template", "values")
     }
+    seal = hashlib.sha256((folder / "manifest.1.json").read_bytes()).hexdigest()
+    assert (folder / "manifest.1.sha256").read_text() == f"{seal}  manifest.1.json\n"
     assert manifest["state"] == "success"
     assert [(task["task_id"], task["state"]) for task in manifest["tasks"]][:2] == [
         ("big", "success"),

@@ -345,3 +345,17 @@ def test_files_are_read_in_turn_so_that_few_are_in_memory(run: SealedRun, monkey
     files = Counting(run.store, RUN.dag_id, RUN.run_id)
     assert len(dict(run_files.digests(files, files.sizes))) == len(files.sizes)
     assert {len(paths) for paths in asked} == {1}
+
+
+def test_a_store_that_is_no_folder_is_verified_alike(run: SealedRun) -> None:
+    import fsspec
+
+    memory, url = fsspec.filesystem("memory"), f"memory://{run.folder.name}"
+    below = run.folder.relative_to(run.store.url)
+    for path in run.files:
+        memory.pipe_file(f"/{run.folder.name}/{below}/{path}", (run.folder / path).read_bytes())
+    store = TraceStore(url)
+    assert verify(store, RUN.dag_id, RUN.run_id, run.seals[1]).findings == ()
+    memory.pipe_file(f"/{run.folder.name}/{below}/notes.txt", b"x")
+    memory.rm(f"/{run.folder.name}/{below}/manifest.2.sha256")
+    assert named(verify(store, RUN.dag_id, RUN.run_id)) == {("added", "notes.txt"), ("missing", "manifest.2.sha256")}
