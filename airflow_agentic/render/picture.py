@@ -11,7 +11,7 @@ lines lead from the one to the other anyway. Routes and errors are always drawn.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow_agentic.render.notes import agent_type, notes_of, one_line
@@ -74,6 +74,8 @@ class Edge:
     :param label: texts, a paragraph each.
     :param outcome: what the source's decision is called (``DecisionTrace.outcome``) when this line is taken; null of a
         line that no decision is about.
+    :param routes: which of the source's routes, from 0, this line stands for (``DecisionTrace.route``): two that lead
+        to the same stage have the same outcome. Empty for a line that no route is about.
     """
 
     source: str
@@ -81,6 +83,7 @@ class Edge:
     kind: EdgeKind
     label: tuple[str, ...] = ()
     outcome: str | None = None
+    routes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,15 +125,15 @@ def from_data(data: dict[str, Any]) -> Picture:
     return Picture(
         title=data["title"],
         description=data["description"],
-        nodes=tuple(_read(Node, node, "notes") for node in data["nodes"]),
-        frames=tuple(_read(Frame, frame, "notes") for frame in data["frames"]),
-        edges=tuple(_read(Edge, edge, "label") for edge in data["edges"]),
+        nodes=tuple(_read(Node, node) for node in data["nodes"]),
+        frames=tuple(_read(Frame, frame) for frame in data["frames"]),
+        edges=tuple(_read(Edge, edge) for edge in data["edges"]),
     )
 
 
-def _read(cls: type[Part], data: dict[str, Any], texts: str) -> Part:
+def _read(cls: type[Part], data: dict[str, Any]) -> Part:
     known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
-    return cls(**{**known, texts: tuple(data[texts])})
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in known.items()})
 
 
 def picture_of(template: Template) -> Picture:
@@ -220,40 +223,52 @@ class _Scope:
         for index, route in enumerate(stage.routes):
             condition = _condition(route, index)
             if route.back_to is None:
-                self._add_ways(stage, route.to, condition)
+                self._add_ways(stage, route.to, condition, index)
                 continue
             label = (*condition, f"at most {_rounds(route)}")
-            self._add("back", stage.name, route.back_to, label, f"again_{route.back_to}")
-            self._add_ways(stage, route.to, (f"after {_rounds(route)}",))
+            self._add("back", stage.name, route.back_to, label, f"again_{route.back_to}", index)
+            self._add_ways(stage, route.to, (f"after {_rounds(route)}",), index)
         for recovery in stage.recoveries:
             if recovery.to is not None:
                 kinds = ", ".join(recovery.kinds)
                 label = (f"on error: {kinds}" if kinds else "on error",)
                 self._add("error", stage.name, recovery.to, label, f"error_to_{recovery.to}")
 
-    def _add_ways(self, stage: Stage, to: Sequence[str], label: tuple[str, ...]) -> None:
+    def _add_ways(self, stage: Stage, to: Sequence[str], label: tuple[str, ...], route: int) -> None:
         flow = self.template.flow
         outcome = flow.outcome_of(stage, to)
         targets = outcome.targets
         for target in targets:
             # What `next` stands for may come after other targets.
             if target in to or not any(target in flow.descendants(other) for other in targets):
-                self._add("route", stage.name, target, label, outcome.name)
+                self._add("route", stage.name, target, label, outcome.name, route)
         for terminal in _TERMINALS:
             if terminal in to:
                 self._add_terminal(stage, terminal)
-                self._add("route", stage.name, f"{stage.name}/{terminal}", label, outcome.name)
+                self._add("route", stage.name, f"{stage.name}/{terminal}", label, outcome.name, route)
 
     def _add_terminal(self, stage: Stage, kind: Literal["end", "fail"]) -> None:
         name = f"{self.prefix}{stage.name}/{kind}"
         if all(node.id != name for node in self.nodes):
             self.nodes.append(Node(id=name, kind=kind, title=kind, frame=self.frame))
 
-    def _add(self, kind: EdgeKind, source: str, target: str, label: tuple[str, ...], outcome: str) -> None:
+    def _add(
+        self,
+        kind: EdgeKind,
+        source: str,
+        target: str,
+        label: tuple[str, ...],
+        outcome: str,
+        route: int | None = None,
+    ) -> None:
         ends = (self.prefix + source, self.prefix + target)
         edge = Edge(source=ends[0], target=ends[1], kind=kind, label=label, outcome=outcome)
-        if edge not in self.edges:
-            self.edges.append(edge)
+        routes = () if route is None else (route,)
+        for index, drawn in enumerate(self.edges):
+            if replace(drawn, routes=()) == edge:
+                self.edges[index] = replace(drawn, routes=tuple(dict.fromkeys((*drawn.routes, *routes))))
+                return
+        self.edges.append(replace(edge, routes=routes))
 
     def _add_reads(self) -> None:
         """The dependencies that no route and no other way shows."""

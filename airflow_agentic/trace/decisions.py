@@ -50,6 +50,7 @@ def _decision(source: Source, path: str, record: DecisionRecord) -> DecisionTrac
         feedback=record.feedback,
         failure=record.failure,
         error=record.error,
+        route=record.route,
     )
 
 

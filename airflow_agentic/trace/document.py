@@ -169,12 +169,14 @@ class DecisionTrace:
     :param about: ``route``: where the run goes on after a stage; ``when``: that a stage is left out, because its own
         condition doesn't hold.
     :param conditions: in the order in which they were tried.
-    :param outcome: its name: lines of the picture that have it were taken; null when nothing could be decided.
+    :param outcome: its name: lines of the picture that have it, and are of this route, were taken; null when nothing
+        could be decided.
     :param shown: the outcome for people.
     :param words: all of it in a sentence or two.
     :param round, max_rounds: of the innermost loop, null outside.
     :param feedback: what went back to the next round.
     :param failure: ``stage``, ``kind``, ``message`` of the failure that was decided about.
+    :param route: the place in the template's list, from 0, of the route that was taken; null where none was.
     """
 
     id: str
@@ -195,6 +197,7 @@ class DecisionTrace:
     feedback: dict[str, Any] | None = None
     failure: dict[str, Any] | None = None
     error: str | None = None
+    route: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

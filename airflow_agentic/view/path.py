@@ -91,7 +91,7 @@ class _Walked:
             for name in _names_of(row.stage, trace):
                 self._rows.setdefault(name, row.key)
                 self._stages.setdefault(name, []).append(row.stage)
-        self._decided = Counter((decision.stage, decision.outcome) for decision in trace.decisions)
+        self._decided = Counter((decision.stage, decision.outcome, decision.route) for decision in trace.decisions)
         self._taken_to = {edge.target for edge in picture.edges if edge.outcome is not None and self._decisions(edge)}
         self._frame_of = {unit.id: unit.frame for unit in picture.units}
 
@@ -125,7 +125,12 @@ class _Walked:
         return int(self.ran(edge.source) and self.ran(edge.target))
 
     def _decisions(self, edge: Edge) -> int:
-        return self._decided[edge.source, edge.outcome]
+        """Pictures of an earlier version don't tell the routes to one stage apart."""
+        return sum(
+            number
+            for (stage, outcome, route), number in self._decided.items()
+            if (stage, outcome) == (edge.source, edge.outcome) and (route in edge.routes or not edge.routes)
+        )
 
     def _count(self, edge: Edge) -> Iterator[str]:
         number = self.times(edge)
