@@ -57,7 +57,7 @@ artifact:
     {{ verify.succeeded }} of {{ verify.total }} sources hold. {{ approve.note }}
 """
 
-#: A thousand items in four tasks.
+#: A thousand items in two tasks, so that another run has workers, too.
 MANY = """
 version: 1
 name: NAME
@@ -68,7 +68,7 @@ stages:
     agent: counter
     for_each: range(1000) | list
     max_items: 2000
-    items_per_task: 250
+    items_per_task: 500
     tolerate: 5%
     input: {number: "{{ item }}"}
 output: {failed: "{{ count.failed }}"}
