@@ -22,12 +22,14 @@ def web(metadata_database: Path) -> Iterator[Web]:
 
 
 @pytest.fixture(scope="module")
-def run(metadata_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedRun]:
-    """A run of a template, that left its records where the api-server looks for them."""
+def run(
+    metadata_database: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ScriptedRun]:
+    """A run of a template of the module's own, that left its records where the api-server looks for them."""
     from support.agreement import environment
 
     folder = tmp_path_factory.mktemp("web")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(folder).items():
             patch.setenv(name, value)
-        yield a_run(folder)
+        yield a_run(folder, request.module.__name__.replace("test_web", "shown"))

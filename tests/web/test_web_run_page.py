@@ -96,7 +96,7 @@ def test_artifacts_are_files(web: Web, run: ScriptedRun, trace: Trace) -> None:
     reply = web.get(page_of(run, f"artifacts/{trace.artifacts[0].id}"))
     assert reply.text.startswith("<script>alert(1)</script>On wind")
     assert reply.headers["content-type"] == "text/plain; charset=utf-8"
-    assert reply.headers["content-disposition"] == "attachment; filename*=UTF-8''shown_run.html"
+    assert reply.headers["content-disposition"] == f"attachment; filename*=UTF-8''{run.dag_id}.html"
     assert web.get(page_of(run, "artifacts/none")).status_code == 404
 
 
