@@ -254,9 +254,11 @@ class ErrorTrace:
     :param what: ``attempt``, ``task`` or ``run``.
     :param ref: id of the attempt, the answer or the decision that it is told in; null for others.
     :param item: its place in the list, from 0, where it is one item's.
-    :param then: what became of it: ``retried``, ``recovered by agent`` (or ``value``), ``routed``, ``escalated``
-        (routed to people), ``item failed``, ``stage failed``, ``run failed``.
+    :param then: what became of it: ``retried``, ``recovered by agent`` (or ``value``), ``stand-in asked: NAME`` (an
+        agent that failed as well), ``routed``, ``escalated`` (routed to people), ``item failed``, ``stage failed``,
+        ``run failed``.
     :param words: in a sentence.
+    :param agent: whose attempt it was; null of what is no attempt.
     """
 
     at: str
@@ -271,6 +273,7 @@ class ErrorTrace:
     ref: str | None
     then: str
     words: str
+    agent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.trace.attempts import lives_of, place_of, values_stood_in
@@ -28,6 +29,8 @@ _TOLD_ELSEWHERE = ("NotRunError", "UnhandledError")
 #: What the task that ends a run by a decision raises.
 _DECIDED = "DecidedFailure"
 _RUN_FAILED = "run failed"
+#: Before the name of the agent that was asked next, and failed as well.
+STAND_IN_ASKED = "stand-in asked: "
 
 
 @dataclass(kw_only=True)
@@ -60,12 +63,12 @@ def errors_of(run: RunOfErrors) -> tuple[ErrorTrace, ...]:
 
 
 def _of_attempts(run: RunOfErrors) -> Iterator[ErrorTrace]:
-    again = _made_again(run)
+    again, stand_ins = _made_again(run), _stand_ins(run)
     for attempt in run.attempts:
         if attempt.error is None and attempt.state != "killed":
             continue
         error = attempt.error or {"kind": "killed", "message": "The process was told to stop."}
-        then = _then_of_attempt(run, attempt, attempt.id in again)
+        then = _then_of_attempt(run, attempt, attempt.id in again, stand_ins.get(attempt.id))
         item = attempt.item["index"] if attempt.item else None
         yield _entry(
             at=attempt.ended or attempt.started or "",
@@ -76,6 +79,7 @@ def _of_attempts(run: RunOfErrors) -> Iterator[ErrorTrace]:
             what="attempt",
             ref=attempt.id,
             then=then,
+            agent=attempt.agent,
             who=f"attempt {attempt.attempt}" if attempt.attempt else f"try {attempt.try_number}",
         )
 
@@ -93,7 +97,19 @@ def _made_again(run: RunOfErrors) -> set[str]:
     return found
 
 
-def _then_of_attempt(run: RunOfErrors, attempt: AttemptTrace, made_again: bool) -> str:
+def _stand_ins(run: RunOfErrors) -> dict[str, str]:
+    """After the last attempt of an agent that gave up, the agent that was asked in its place."""
+    return {
+        attempt.id: following.agent
+        for life in lives_of(run.attempts)
+        for attempt, following in pairwise(life)
+        if attempt.state == "failed" and following.agent not in (None, attempt.agent)
+    }
+
+
+def _then_of_attempt(run: RunOfErrors, attempt: AttemptTrace, made_again: bool, stand_in: str | None) -> str:
+    if stand_in is not None and attempt.recovered_by != "agent":
+        return f"{STAND_IN_ASKED}{stand_in}"
     if attempt.recovered_by is not None:
         return f"recovered by {attempt.recovered_by}"
     if made_again or (attempt.state in ("retrying", "killed", "lost") and run.state == "running"):
@@ -216,5 +232,6 @@ def _leads_to_people(run: RunOfErrors, decision: DecisionTrace) -> bool:
 def _entry(*, place: tuple[str, str, int, tuple[int, ...]], who: str | None = None, **told: Any) -> ErrorTrace:
     stage, task_id, map_index, rounds = place
     name = name_of(stage, rounds, map_index if told["item"] is None else -1, told["item"])
-    words = f"{name}{f', {who}' if who else ''} failed ({told['kind']}): {told['message']} → {told['then']}."
+    by = f" by {told['agent']}" if told.get("agent") else ""
+    words = f"{name}{f', {who}{by}' if who else ''} failed ({told['kind']}): {told['message']} → {told['then']}."
     return ErrorTrace(stage=stage, task_id=task_id, map_index=map_index, rounds=rounds, words=words, **told)

@@ -141,8 +141,8 @@ def _errors(trace: Trace) -> Iterator[str]:
     rows = []
     for error in trace.errors[:_ROWS]:
         where = _where(trace, error.ref, error.stage)
-        rows.append((clock(error.at), *map(escaped, (where, error.kind, error.message, error.then))))
-    yield _table(("When", "Where", "Kind", "What", "What became of it"), rows)
+        rows.append((clock(error.at), *map(escaped, (where, error.agent or "", error.kind, error.message, error.then))))
+    yield _table(("When", "Where", "Agent", "Kind", "What", "What became of it"), rows)
     yield from _more(len(trace.errors), "entry", "entries")
 
 

@@ -17,6 +17,7 @@ _BECAME = {
     "retried": ("was tried again", "were tried again"),
     "recovered by agent": ("was made good by another agent", "were made good by another agent"),
     "recovered by value": ("was made good by a fixed value", "were made good by a fixed value"),
+    "stand-in asked": ("was passed on to a stand-in", "were passed on to a stand-in"),
     "routed": ("sent the run another way", "sent the run another way"),
     "escalated": ("was put to people", "were put to people"),
     "item failed": ("cost its item", "cost their items"),
@@ -65,7 +66,7 @@ def _sentences(trace: Trace) -> Iterator[str]:
     yield f"{_run(trace)}: {', '.join(_stages(trace))}."
     failed = failures(trace)
     if failed:
-        became = Counter(error.then for error in trace.errors if error.what == "attempt")
+        became = Counter(error.then.partition(":")[0] for error in trace.errors if error.what == "attempt")
         told = ", ".join(f"{count(number)} {_became(then, number)}" for then, number in became.items())
         yield f"{plural(failed, 'attempt')} failed{f': {told}' if told else ''}."
     answered = [answer for answer in trace.answers if answer.answered and not answer.timed_out]
