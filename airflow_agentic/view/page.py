@@ -151,7 +151,7 @@ class _Links:
 
     def attempt(self, name: str) -> str:
         """The details of an attempt."""
-        return f"#{quote(name)}" if self.live is None else _filled(self.live.attempt, id=name)
+        return f"#{quote(name, errors='replace')}" if self.live is None else _filled(self.live.attempt, id=name)
 
     def value(self, shown: values.Shown) -> str | None:
         """All of a value; None where the page has it."""
@@ -175,7 +175,7 @@ class _Links:
 
 def _filled(template: str, **given: str) -> str:
     for key, value in given.items():
-        template = template.replace(f"{{{key}}}", quote(value, safe=""))
+        template = template.replace(f"{{{key}}}", quote(value, safe="", errors="replace"))
     return template
 
 

@@ -28,6 +28,7 @@ FAILED = ("failed", "retrying", "killed", "lost")
 #: States of a stage that never worked, or hasn't yet.
 NOT_BEGUN = ("planned", "scheduled", "queued", "skipped", "upstream_failed", "removed")
 _ENDED = ("success", "failed")
+_ASKS = "awaiting_input"
 _BY_HAND = "manual"
 #: Why Airflow began a run.
 _CAUSES = {
@@ -93,13 +94,14 @@ def _run(trace: Trace) -> str:
 
 def _stages(trace: Trace) -> Iterator[str]:
     began = {stage.stage for stage in trace.stages if stage.state not in NOT_BEGUN}
-    at_work = {stage.stage for stage in trace.stages if stage.stage in began and stage.state not in _ENDED}
-    yield f"{plural(len(began - at_work), 'stage')} ran" if trace.ended or began - at_work else "no stage has ended"
+    at_work = {stage.stage for stage in trace.stages if stage.stage in began and stage.state not in (*_ENDED, _ASKS)}
+    done = began - at_work - {stage.stage for stage in trace.stages if stage.state == _ASKS}
+    yield f"{plural(len(done), 'stage')} ran" if trace.ended or done else "no stage has ended"
     if at_work:
         yield f"{plural(len(at_work), 'stage is', 'stages are')} at work"
     rounds = max((sum(other.stage == stage for other in trace.stages) for stage in began), default=1)
     if rounds > 1:
-        yield f"some of them in up to {rounds} rounds"
+        yield f"in up to {rounds} rounds"
     skipped = {stage.stage for stage in trace.stages if stage.state == "skipped"} - began
     if skipped:
         yield f"{plural(len(skipped), 'stage')} {'was' if len(skipped) == 1 else 'were'} left out"
