@@ -133,7 +133,8 @@ def from_data(data: dict[str, Any]) -> Picture:
 
 def _read(cls: type[Part], data: dict[str, Any]) -> Part:
     known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in known.items()})
+    parts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+    return cls(**parts)
 
 
 def picture_of(template: Template) -> Picture:
