@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: Who signs in, in a URL.
+_SIGNED_IN = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*@")
 
 
 def open_url(url: str) -> tuple[Any, str]:
@@ -26,6 +30,11 @@ def open_url(url: str) -> tuple[Any, str]:
 
     filesystem, root = url_to_fs(url)
     return filesystem, str(root).rstrip("/")
+
+
+def without_passwords(text: str) -> str:
+    """A text about stores as others may see it: a URL in it may have a password."""
+    return _SIGNED_IN.sub("***@", text)
 
 
 def create(filesystem: Any, path: str, data: bytes) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.cli.report import plain
+from airflow_agentic.cli.report import plain, plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ def as_text(found: RunDiff) -> str:
             lines += [f"  {line}", *(f"    {each}" for each in more)]
         lines.append("")
     lines += _table(found)
-    return "\n".join(plain(line) for line in lines) + "\n"
+    return "\n".join(plain_line(line) for line in lines) + "\n"
 
 
 def as_markdown(found: RunDiff) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_agentic.cli.facts import facts_source
-from airflow_agentic.cli.report import plain
+from airflow_agentic.cli.report import plain_line
 from airflow_agentic.cli.trace import load_configuration
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def export_command(arguments: argparse.Namespace) -> int:
         print(json.dumps(told, ensure_ascii=False, indent=2))
         return 0
     for finding in verdict.findings:
-        print(f"airflow-agentic: {finding.what}: {plain(finding.words)}", file=sys.stderr)
+        print(f"airflow-agentic: {finding.what}: {plain_line(finding.words)}", file=sys.stderr)
     if verdict.state != "intact":
         print(
             f"airflow-agentic: the run's records are {verdict.state}; they are in the bundle as they are",

@@ -52,7 +52,9 @@ def call(command: Command, parsed: argparse.Namespace) -> int:
     except AgenticError as error:
         if getattr(parsed, "json", False):
             print(json.dumps(_as_data(error), ensure_ascii=False, indent=2))
-        print(f"airflow-agentic: {error}", file=sys.stderr)
+        from airflow_agentic.cli.report import plain
+
+        print(f"airflow-agentic: {plain(str(error))}", file=sys.stderr)
         return command.trouble
     except KeyboardInterrupt:
         print("airflow-agentic: interrupted", file=sys.stderr)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"success": "green", "skipped": "dim"}
 #: What agents wrote must not steer a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _OUTPUT_LINES = 30
 
 
@@ -104,8 +104,13 @@ def local_path(uri: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text without characters that a terminal would obey."""
+    """The text without characters that a terminal would obey, or that would turn it round."""
     return _CONTROL.sub("�", text)
+
+
+def plain_line(text: object) -> str:
+    """The same in one line: what begins a line is ours."""
+    return plain(str(text).encode("utf-8", "replace").decode().replace("\n", "�").replace("\t", " "))
 
 
 def _near_path(uri: str) -> str:

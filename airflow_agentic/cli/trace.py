@@ -101,17 +101,17 @@ def list_runs(dag_id: str, *, as_json: bool) -> int:
 
     :raises TraceError: there are none, or one can't be read.
     """
-    from airflow_agentic.cli.report import plain
+    from airflow_agentic.cli.report import plain_line
     from airflow_agentic.trace.runs import runs_of
 
     runs = runs_of(dag_id)
     if as_json:
         print(json.dumps({"dag_id": dag_id, "runs": [asdict(run) for run in runs]}, ensure_ascii=False, indent=2))
         return 0
-    names = [plain(run.run_id) for run in runs]
+    names = [plain_line(run.run_id) for run in runs]
     widest = max(map(len, names))
     for name, run in zip(names, runs, strict=True):
-        print(f"{name:{widest}}  {run.state:7}  {run.sealed or ''}".rstrip())
+        print(f"{name:{widest}}  {plain_line(run.state):7}  {plain_line(run.sealed or '')}".rstrip())
     return 0
 
 

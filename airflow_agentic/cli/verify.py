@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_agentic.cli.report import plain
+from airflow_agentic.cli.report import plain_line
 from airflow_agentic.cli.trace import encodable, load_configuration
 from airflow_agentic.errors import InputError
 
@@ -49,22 +49,17 @@ def _verdict(arguments: argparse.Namespace) -> Verdict:
 
 def _print(verdict: Verdict, *, given: bool) -> None:
     for finding in verdict.findings:
-        print(f"{finding.what.upper():8} {_shown(finding.words)}")
+        print(f"{finding.what.upper():8} {plain_line(finding.words)}")
     for note in verdict.notes:
-        print(f"note     {_shown(note)}")
-    who = _shown(f"{verdict.dag_id} {verdict.run_id}")
+        print(f"note     {plain_line(note)}")
+    who = plain_line(f"{verdict.dag_id} {verdict.run_id}")
     read = f"{verdict.files} files, {verdict.bytes:,} bytes"
     if verdict.state == "unsealed":
         print(f"{who}: not sealed: its last task never ended, so there is nothing to compare with ({read})")
         return
     found = len(verdict.findings)
     told = "intact" if not found else f"NOT INTACT: {found} finding{'s' if found > 1 else ''}"
-    print(f"{who}: {told} ({read}; sealed {verdict.sealed or '?'})")
+    print(f"{who}: {told} ({read}; sealed {plain_line(verdict.sealed or '?')})")
     print(f"seal {verdict.seal}")
     if not found and not given:
         print("Whoever may write the records may seal them anew: compare this seal with one that was kept elsewhere.")
-
-
-def _shown(text: str) -> str:
-    """File names may be anything."""
-    return plain(encodable(text))

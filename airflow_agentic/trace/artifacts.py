@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from airflow_agentic import storage
 from airflow_agentic.trace.document import ArtifactTrace, PassageTrace
 from airflow_agentic.trace.record import ArtifactRecord
 from airflow_agentic.trace.source import id_of
@@ -56,7 +57,7 @@ def _content(record: ArtifactRecord, source: Source) -> tuple[str | None, str | 
     try:
         data = source.read_artifact(record)
     except (OSError, ValueError, ImportError) as error:
-        return None, f"The artifact {record.uri} can't be read: {error}"
+        return None, storage.without_passwords(f"The artifact {record.uri} can't be read: {error}")
     if hashlib.sha256(data).hexdigest() != record.sha256:
         return None, f"The artifact {record.uri} isn't the one that this run wrote: its digest is another one."
     return data.decode("utf-8", "replace"), None

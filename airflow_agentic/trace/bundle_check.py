@@ -100,12 +100,18 @@ def bundled_trace(path: Path) -> Any:
     from airflow_agentic.trace.bundle import TRACE
 
     with Archive(path) as archive:
-        if archive.sizes.get(TRACE, -1) < 0:
+        size = archive.sizes.get(TRACE, -1)
+        if size < 0:
             raise TraceError(f"{path} is no audit bundle: it has no {TRACE}.")
+        if size > _MOST_WHOLE:
+            raise TraceError(f"{TRACE} in {path} has {size:,} bytes; more than {_MOST_WHOLE:,} aren't read.")
         try:
-            return json.loads(archive.read(TRACE).decode("utf-8", "surrogatepass"))
+            found = json.loads(archive.read(TRACE).decode("utf-8", "surrogatepass"))
         except (OSError, ValueError, RecursionError) as error:
             raise TraceError(f"{TRACE} in {path} can't be read: {error}") from None
+    if not isinstance(found, dict):
+        raise TraceError(f"{TRACE} in {path} is no trace.")
+    return found
 
 
 class _Check:

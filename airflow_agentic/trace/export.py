@@ -17,6 +17,7 @@ from airflow_agentic.trace.bundle import RECORDS, SUMS, Contents, made, sums, wa
 from airflow_agentic.trace.findings import of_artifacts
 from airflow_agentic.trace.run_files import StoredFiles, parts
 from airflow_agentic.trace.verify import believed, digest_at_uri, verdict_of, with_findings
+from airflow_agentic.trace.written import written_parts
 from airflow_agentic.trace.zipped import write_archive
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.airflow import RunFacts
     from airflow_agentic.trace.store import TraceStore
     from airflow_agentic.trace.verify import Verdict
-
-_PART = 1 << 20
 
 
 def export(store: TraceStore, dag_id: str, run_id: str, facts: RunFacts | None, target: Path) -> Verdict:
@@ -52,7 +51,7 @@ def export(store: TraceStore, dag_id: str, run_id: str, facts: RunFacts | None, 
         files=files,
         facts=facts,
         artifacts=artifacts,
-        read_artifact=lambda name: b"".join(_artifact(artifacts[name].uri)),
+        read_artifact=lambda name: b"".join(written_parts(artifacts[name].uri)),
     )
     _write(target, contents, made(contents, verdict))
     return with_findings(verdict, changed)
@@ -62,7 +61,7 @@ def members_of(contents: Contents, texts: Mapping[str, bytes]) -> dict[str, tupl
     """What goes into the archive, sorted by name, but the digests: how many bytes, and these in parts."""
     found: dict[str, tuple[int, Iterable[bytes]]] = {name: (len(text), (text,)) for name, text in texts.items()}
     for name, record in contents.artifacts.items():
-        found[name] = record.bytes, _artifact(record.uri)
+        found[name] = record.bytes, written_parts(record.uri)
     for path, size in contents.files.sizes.items():
         if size >= 0:
             found[f"{RECORDS}{path}"] = size, parts(contents.files, path)
@@ -103,10 +102,3 @@ def _write(target: Path, contents: Contents, texts: Mapping[str, bytes]) -> None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _artifact(uri: str) -> Iterator[bytes]:
-    filesystem, place = storage.open_url(uri)
-    with filesystem.open(place, "rb") as opened:
-        while part := opened.read(_PART):
-            yield part

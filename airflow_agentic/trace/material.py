@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_agentic import storage
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.checked import checked_manifest, checked_record
@@ -86,7 +87,7 @@ def material_of(store: TraceStore, dag_id: str, run_id: str) -> Material:
         manifests=manifests,
         sealed=bool(manifests) and {entry["path"] for entry in manifests[-1].records} >= records.keys(),
         template=None,
-        problems=tuple(problems),
+        problems=tuple(map(storage.without_passwords, problems)),
     )
     return _with_template(material, read, folder)
 

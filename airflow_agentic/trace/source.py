@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_agentic import storage
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.facts import began, kind_of
 from airflow_agentic.trace.outline import Outlined, from_states, outlined
-from airflow_agentic.trace.record import ArtifactRecord, BeginRecord
+from airflow_agentic.trace.record import ArtifactRecord, AttemptRecord, BeginRecord, FailureRecord
+from airflow_agentic.trace.written import written_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,13 +35,6 @@ FINISH = "finish"
 _REPEATED = ("item", "items", "collect")
 
 
-def read_where_it_was_written(record: ArtifactRecord) -> bytes:
-    """What is now at an artifact's URI."""
-    filesystem, path = storage.open_url(record.uri)
-    content: bytes = filesystem.cat_file(path)
-    return content
-
-
 @dataclass(frozen=True)
 class Source:
     """
@@ -53,7 +46,7 @@ class Source:
 
     material: Material
     facts: RunFacts | None
-    read_artifact: Callable[[ArtifactRecord], bytes] = read_where_it_was_written
+    read_artifact: Callable[[ArtifactRecord], bytes] = written_content
 
     @cached_property
     def manifest(self) -> Manifest | None:
@@ -103,6 +96,14 @@ class Source:
         last = [task.task_id for task in self.planned.values() if task.kind == FINISH]
         return frozenset(keys | {(last[-1], -1, each.try_number) for each in self.material.manifests if last})
 
+    @cached_property
+    def explained(self) -> frozenset[TryKey]:
+        """The tries of which a record, or a manifest, says how they ended: not only how some of their work went."""
+        records = self.material.records.values()
+        told = {key_of(record) for record in records if _tells_an_end(record)}
+        worked = {key_of(record) for record in records if isinstance(record, AttemptRecord)}
+        return frozenset(told | (self.recorded - worked))
+
     def of(self, kind: type[Kind]) -> list[tuple[str, Kind]]:
         """The records of a kind with their paths, in the order in which they began."""
         found = [(path, record) for path, record in self.material.records.items() if isinstance(record, kind)]
@@ -139,6 +140,13 @@ def key_of(record: Any) -> TryKey:
 def id_of(what: str, path: str) -> str:
     """The id in the trace of what a record tells."""
     return f"{what}-{layout.stem_of(path)}"
+
+
+def _tells_an_end(record: Record) -> bool:
+    """What of one item, or of an attempt that another one follows, isn't the end of a try that ended badly."""
+    if isinstance(record, AttemptRecord):
+        return record.state == "killed" or (record.state == "failed" and record.item is None)
+    return not isinstance(record, BeginRecord) and not (isinstance(record, FailureRecord) and record.recovered)
 
 
 def _unplanned(record: Record) -> Outlined:

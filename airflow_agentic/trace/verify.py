@@ -13,11 +13,11 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_agentic import storage
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import findings as finding
 from airflow_agentic.trace.run_files import StoredFiles, digests, is_hidden
 from airflow_agentic.trace.sealing import is_digest, sealings_of
+from airflow_agentic.trace.written import written_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 #: What is left of a file that was being written when its process died. Nobody reads it.
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.part")
-_PART = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +128,8 @@ def digest_at_uri(path: str, record: ArtifactRecord) -> str | TraceError:
     """The digest of what is now where an artifact was written, or why there is none."""
     digest = hashlib.sha256()
     try:
-        filesystem, place = storage.open_url(record.uri)
-        with filesystem.open(place, "rb") as opened:
-            while part := opened.read(_PART):
-                digest.update(part)
+        for part in written_parts(record.uri):
+            digest.update(part)
     except FileNotFoundError:
         return TraceError("there is nothing at its place")
     except (OSError, ValueError, ImportError) as error:
