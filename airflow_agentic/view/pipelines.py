@@ -135,6 +135,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # templates and code change together: when the process starts again
     )
     globals_: dict[str, Any] = {"plural": words.plural, "count": words.count}
     environment.globals |= globals_

@@ -41,7 +41,8 @@ _WORDS = {
 }
 _NO_TRACE = (
     "This run has no trace",
-    "Only runs of agentic templates leave one. Airflow's other tabs tell what happened in this run.",
+    "Runs of agentic templates leave one as soon as their first task has begun; other runs leave none. "
+    "Airflow's other tabs tell what happened in this run.",
 )
 _PAGE = """<!doctype html>
 <html lang="en">
