@@ -150,6 +150,7 @@ COMMANDS = (
                 help="the run's seal as it was kept elsewhere: in the log of its last task, among its XComs, by you",
             ),
             _JSON,
+            _argument("--html", metavar="FILE", help="of a bundle: draw its page anew, from its records as they are"),
         ),
         trouble=2,
     ),

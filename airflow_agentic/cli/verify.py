@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,22 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.verify import Verdict
 
 #: Exit codes. 2 is for trouble: a command line that means nothing, or what can't be read at all.
-_CODES = {"intact": 0, "broken": 1, "unsealed": 3}
+_CODES = {"intact": 0, "broken": 1, "unsealed": 3, "uncompared": 4}
+
+_TOLD = {
+    "intact": "intact",
+    "uncompared": "records and artifacts intact, the page NOT VERIFIED; export the run again, or draw the page from "
+    "the records with --html",
+}
 
 
 def verify_command(arguments: argparse.Namespace) -> int:
-    """Compare a run with its seal, as the command line says."""
-    verdict = _verdict(arguments)
+    """
+    Compare a run with its seal, as the command line says.
+
+    :raises InputError: it names nothing that can be compared, or the page can't be written.
+    """
+    verdict = _drawn(arguments) if arguments.html is not None else _verdict(arguments)
     if arguments.json:
         print(encodable(json.dumps(verdict.to_data(), ensure_ascii=False, indent=2)))
     else:
@@ -47,6 +58,25 @@ def _verdict(arguments: argparse.Namespace) -> Verdict:
             raise InputError("Give DAG_ID and RUN_ID, or the file of an audit bundle.")
 
 
+def _drawn(arguments: argparse.Namespace) -> Verdict:
+    """Of a bundle, and write its page as it is drawn here."""
+    from airflow_agentic.trace.bundle_check import verify_and_draw
+
+    match arguments.what:
+        case [bundle]:
+            verdict, page = verify_and_draw(Path(bundle), arguments.seal)
+        case _:
+            raise InputError("--html is for an audit bundle; of a run, `airflow-agentic trace --html` draws the page.")
+    if page is None:
+        print("airflow-agentic: no page was drawn: what it is made of isn't intact, or too large", file=sys.stderr)
+        return verdict
+    try:
+        Path(arguments.html).write_bytes(page)
+    except OSError as error:
+        raise InputError(f"{arguments.html} can't be written: {error.strerror or error}") from None
+    return verdict
+
+
 def _print(verdict: Verdict, *, given: bool) -> None:
     for finding in verdict.findings:
         print(f"{finding.what.upper():8} {plain_line(finding.words)}")
@@ -58,7 +88,7 @@ def _print(verdict: Verdict, *, given: bool) -> None:
         print(f"{who}: not sealed: its last task never ended, so there is nothing to compare with ({read})")
         return
     found = len(verdict.findings)
-    told = "intact" if not found else f"NOT INTACT: {found} finding{'s' if found > 1 else ''}"
+    told = _TOLD[verdict.state] if not found else f"NOT INTACT: {found} finding{'s' if found > 1 else ''}"
     print(f"{who}: {told} ({read}; sealed {plain_line(verdict.sealed or '?')})")
     print(f"seal {verdict.seal}")
     if not found and not given:

@@ -18,16 +18,15 @@ the bundle can see that the page says what the records say. ::
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_agentic import __version__
 from airflow_agentic.trace import layout
 from airflow_agentic.trace.assemble import trace_of
 from airflow_agentic.trace.document import to_data
+from airflow_agentic.trace.drawn_by import DrawnBy, this_program
 from airflow_agentic.trace.findings import last_artifacts
 from airflow_agentic.trace.material import material_of
 from airflow_agentic.trace.run_files import AsStore
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.verify import Verdict
 
 BUNDLE_FORMAT = 1
-#: What draws the page, beside this package.
-_DRAWN_WITH = ("jinja2", "markdown-it-py", "nh3")
 
 RECORDS = "records/"
 README, SUMS, ABOUT, FACTS = "README.txt", "SHA256SUMS", "bundle.json", "airflow.json"
@@ -52,6 +49,8 @@ PAGE, TRACE, TEMPLATE, CRATE = "trace.html", "trace.json", "template.yaml", "ro-
 
 #: What is made; airflow.json and template.yaml only where they are known.
 MADE = (README, ABOUT, FACTS, PAGE, TRACE, TEMPLATE, CRATE)
+#: Of these, what another state of the program may make in another way.
+DRAWN = (README, ABOUT, FACTS, PAGE, TRACE, CRATE)
 
 _KEPT = " ()+,=@._-"
 #: Bytes of an artifact's name in a bundle; its end says what it is.
@@ -67,6 +66,7 @@ class Contents:
     :param facts: what Airflow knew; null if it wasn't asked.
     :param artifacts: by their names in the bundle, those that are there and as their records say.
     :param read_artifact: gives the content of one of these by its name; raises OSError.
+    :param drawn_by: what the bundle says that made it.
     """
 
     dag_id: str
@@ -75,6 +75,7 @@ class Contents:
     facts: RunFacts | None
     artifacts: Mapping[str, ArtifactRecord]
     read_artifact: Callable[[str], bytes]
+    drawn_by: DrawnBy = field(default_factory=this_program)
 
     @cached_property
     def trace(self) -> Trace:
@@ -125,7 +126,7 @@ def made(contents: Contents, verdict: Verdict) -> dict[str, bytes]:
 
     trace = contents.trace
     found = {
-        ABOUT: to_json(about(contents.dag_id, contents.run_id)),
+        ABOUT: to_json(about(contents.dag_id, contents.run_id, contents.drawn_by)),
         TRACE: to_json(to_data(trace)),
         PAGE: to_text(trace_page(trace)),
         README: to_text(readme(trace, verdict, contents.artifacts)),
@@ -143,20 +144,10 @@ def made(contents: Contents, verdict: Verdict) -> dict[str, bytes]:
     return found
 
 
-def about(dag_id: str, run_id: str) -> dict[str, Any]:
+def about(dag_id: str, run_id: str, drawn_by: DrawnBy) -> dict[str, Any]:
     """Which run a bundle is of, and what made it."""
     told = {"format": BUNDLE_FORMAT, "kind": "audit bundle", "dag_id": dag_id, "run_id": run_id}
-    return {**told, "made_by": made_by(), "drawn_with": drawn_with()}
-
-
-def made_by() -> str:
-    """The version that what is made depends on."""
-    return f"airflow-agentic {__version__}"
-
-
-def drawn_with() -> dict[str, str]:
-    """The versions that the page depends on, too."""
-    return {name: version(name) for name in _DRAWN_WITH}
+    return {**told, **asdict(drawn_by)}
 
 
 def sums(digests: Mapping[str, str]) -> bytes:

@@ -10,30 +10,32 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace.airflow import facts_from_data
 from airflow_agentic.trace.bundle import (
     ABOUT,
+    CRATE,
+    DRAWN,
     FACTS,
     MADE,
     PAGE,
     RECORDS,
     SUMS,
+    TEMPLATE,
     Contents,
-    drawn_with,
     made,
-    made_by,
     sums,
     wanted_artifacts,
 )
+from airflow_agentic.trace.drawn_by import drawn_by_from_data, this_program
 from airflow_agentic.trace.findings import added, altered, missing
 from airflow_agentic.trace.run_files import digests, parts
 from airflow_agentic.trace.sealing import sealings_of
 from airflow_agentic.trace.values import digest_of
-from airflow_agentic.trace.verify import believed, verdict_of, with_findings
+from airflow_agentic.trace.verify import believed, verdict_of, with_findings, with_uncompared
 from airflow_agentic.trace.zipped import Archive, write_archive
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 MOST_RECORDS = 256 << 20
 #: Bytes of a file that is read whole, and of a text beside the records.
 _MOST_WHOLE, _MOST_TEXT = 512 << 20, 64 << 20
+#: Characters that are shown of what a bundle says of itself.
+_LONGEST = 200
 
 
 class ArchivedFiles:
@@ -87,8 +91,19 @@ def verify_bundle(path: Path, seal: str | None = None) -> Verdict:
     :param seal: of its run, as it was kept elsewhere.
     :raises TraceError: it is no audit bundle, or can't be read within bounds.
     """
+    return verify_and_draw(path, seal)[0]
+
+
+def verify_and_draw(path: Path, seal: str | None = None) -> tuple[Verdict, bytes | None]:
+    """
+    Check an audit bundle, and draw its page again from its records, whatever the page in it says.
+
+    :returns: the page, too; null if records or artifacts aren't as they were, or no page can be made of them.
+    :raises TraceError: see :func:`verify_bundle`.
+    """
     with Archive(path) as archive:
-        return _Check(archive, path, seal).verdict()
+        check = _Check(archive, path, seal)
+        return check.verdict(), check.page
 
 
 def bundled_trace(path: Path) -> Any:
@@ -114,8 +129,33 @@ def bundled_trace(path: Path) -> Any:
     return found
 
 
+@dataclass(frozen=True)
+class _Remade:
+    """
+    What is made of records, made again.
+
+    :param uncompared: the names of files in the bundle that this says nothing of.
+    :param why: they couldn't be compared.
+    """
+
+    compared: dict[str, bytes]
+    uncompared: set[str]
+    why: str | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For people."""
+        if not self.uncompared:
+            return ()
+        names = ", ".join(sorted(self.uncompared))
+        return (f"not verified against the records: {names}, because {self.why}. They may say anything.",)
+
+
 class _Check:
     """One bundle."""
+
+    #: Drawn here; null until then, and if it can't be.
+    page: bytes | None = None
 
     def __init__(self, archive: Archive, path: Path, seal: str | None) -> None:
         self._archive = archive
@@ -125,6 +165,7 @@ class _Check:
         self._records = ArchivedFiles(archive, RECORDS)
         self._actual: Digests = dict(digests(self._all, self._all.sizes))
         self._about = _mapping(self._text(ABOUT)) or {}
+        self._drawn_by = drawn_by_from_data(self._about) if "made_by" in self._about else this_program()
         self._wanted = wanted_artifacts(self._records)
 
     def verdict(self) -> Verdict:
@@ -133,7 +174,10 @@ class _Check:
         records = verdict_of(self._records, dag_id, run_id, self._seal)
         told = [replace(each, path=f"{RECORDS}{each.path}") for each in records.findings]
         told += self._of_artifacts()
-        remade, notes = ({}, ()) if told else self._remade(dag_id, run_id, records)
+        again = (
+            self._without("what they are made of isn't as it was") if told else self._remade(dag_id, run_id, records)
+        )
+        remade = again.compared
         right = {name for name, content in remade.items() if self._actual.get(name) == digest_of(content)}
         off = self._off()
         if FACTS in off and right != remade.keys():
@@ -148,7 +192,8 @@ class _Check:
             files=len(self._all.sizes),
             bytes=sum(size for size in self._all.sizes.values() if size > 0),
         )
-        return replace(whole, notes=(*records.notes, *notes, *self._packing()))
+        notes = (*records.notes, *again.notes, *self._packing())
+        return with_uncompared(replace(whole, notes=notes), again.uncompared)
 
     def _run(self) -> tuple[str, str]:
         """Which run it is of: what the records say counts."""
@@ -178,10 +223,10 @@ class _Check:
     def _right_artifacts(self) -> set[str]:
         return {name for name, record in self._wanted.items() if self._actual.get(name) == record.sha256}
 
-    def _remade(self, dag_id: str, run_id: str, records: Verdict) -> tuple[dict[str, bytes], tuple[str, ...]]:
-        """Everything that is made, made again from the records; or nothing, and why."""
+    def _remade(self, dag_id: str, run_id: str, records: Verdict) -> _Remade:
+        """Everything that is made, made again from the records."""
         if sum(size for size in self._records.sizes.values() if size > 0) > MOST_RECORDS:
-            return {}, ("The records are too large to make the trace of them again and compare it.",)
+            return self._without("the records are too large to make the trace of them again")
         facts = _mapping(self._text(FACTS)) if FACTS in self._all.sizes else None
         try:
             contents = Contents(
@@ -191,23 +236,45 @@ class _Check:
                 facts=facts_from_data(facts) if facts is not None else None,
                 artifacts={name: self._wanted[name] for name in self._right_artifacts()},
                 read_artifact=self._archive.read,
+                drawn_by=self._drawn_by,
             )
             remade = made(contents, records)
         except Exception as error:
-            return {}, (f"The trace can't be made again from the records, so it wasn't compared: {error!r}",)
-        return self._comparable(remade)
+            return self._without(f"the trace can't be made again from the records: {error!r}")
+        self.page = remade[PAGE]
+        return self._comparable(remade, self._differently_made(remade, dag_id, run_id))
 
-    def _comparable(self, remade: dict[str, bytes]) -> tuple[dict[str, bytes], tuple[str, ...]]:
-        """Without what may differ because something else made it. What is the same is, whatever made it."""
-        wrong = {name for name, content in remade.items() if self._actual.get(name) != digest_of(content)}
-        by, drawn = self._about.get("made_by", made_by()), self._about.get("drawn_with", drawn_with())
-        if wrong and by != made_by():
-            note = f"The bundle was made by {by}; this is {made_by()}: it can't be told whether the page and the trace "
-            return {}, (f"{note}say what the records say. That version can tell.",)
-        if PAGE in wrong and drawn != drawn_with():
-            note = f"The page was drawn with {drawn}; here are {drawn_with()}: it wasn't compared with the trace."
-            return {name: content for name, content in remade.items() if name not in (PAGE, ABOUT)}, (note,)
-        return remade, ()
+    def _without(self, why: str) -> _Remade:
+        """Nothing is made again."""
+        return _Remade({}, {*DRAWN, TEMPLATE} & self._all.sizes.keys(), why)
+
+    def _differently_made(self, remade: dict[str, bytes], dag_id: str, run_id: str) -> set[str]:
+        """
+        Files that differ from what is made here, perhaps because something else made them.
+
+        What is the same is right, whatever made it; and of some, everything makes the same.
+        """
+        here = this_program()
+        if self._drawn_by == here:
+            return set()
+        may = {PAGE, CRATE, ABOUT} if self._drawn_by.made_by == here.made_by else {*DRAWN}
+        if (self._about.get("dag_id"), self._about.get("run_id")) != (dag_id, run_id):
+            may.discard(ABOUT)
+        return {
+            name
+            for name, content in remade.items()
+            if name in may and name in self._actual and self._actual[name] != digest_of(content)
+        }
+
+    def _comparable(self, remade: dict[str, bytes], otherwise: set[str]) -> _Remade:
+        """Without what may differ because something else made it."""
+        if not otherwise:
+            return _Remade(remade, set(), None)
+        by, here = self._drawn_by, this_program()
+        who = (by.made_by, here.made_by) if by.made_by != here.made_by else (by.drawn_with, here.drawn_with)
+        compared = {name: content for name, content in remade.items() if name not in otherwise}
+        why = f"the bundle says that {_cut(who[0])} made it, and this is {who[1]}, which makes them in another way"
+        return _Remade(compared, otherwise, why)
 
     def _of_made(self, remade: Mapping[str, bytes]) -> Iterator[Finding]:
         for name, content in remade.items():
@@ -280,3 +347,9 @@ def _mapping(text: bytes | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _cut(told: Any) -> str:
+    """What a bundle says of itself may be of any length."""
+    text = str(told) or "something unnamed"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -39,15 +39,33 @@ HOW TO CHECK IT
 
 With the program:  airflow-agentic verify THIS_FILE.zip --seal SEAL
 
-By hand, in the folder that it was unpacked to:
-  1. sha256sum --check --quiet SHA256SUMS
-     No output: no file was damaged on its way.
-  2. sha256sum records/manifest.{last}.json
-     The number must be the seal. Compare it with the one that was kept elsewhere: in the log of the run's last task
+By hand, with sha256sum and jq (which reads JSON), in the folder that it was unpacked to. Every step is needed: whoever
+altered a file may have altered SHA256SUMS with it.
+  1. Was a file damaged on its way? No output: no.
+     $ sha256sum --check --quiet --strict SHA256SUMS
+  2. Is this the run's seal? Compare the number with the one that was kept elsewhere: in the log of the run's last task
      ("The run's seal ..."), or wherever your organisation keeps seals. The one in this file proves nothing.
-  3. Each entry of "records" in that manifest has a "path" (below records/) and a "sha256"; it must be that file's.
-     With the program jq, in the folder records:
-     jq -r '.records[] | .sha256 + "  " + .path' manifest.{last}.json | sha256sum --check --quiet
+     $ sha256sum records/manifest.{last}.json
+  3. Are the records as they were sealed? No output: yes.
+     $ cd records
+     $ jq -r '.records[] | .sha256 + "  " + .path' manifest.{last}.json | sha256sum --check --quiet --strict
+  4. Was a record added? The output is manifest.{last}.json and manifest.{last}.sha256, which can't name themselves;
+     whatever else is there was added.
+     $ (jq -r '.records[].path' manifest.{last}.json; find . -type f | cut -c 3-) | sort | uniq -u
+     $ cd ..
+  5. Are the artifacts what the run wrote? Each has its digest in its record. No output: yes. (Where there is no folder
+     artifacts/, it complains.)
+     $ find artifacts -type f | while IFS= read -r file; do
+     $   record=records/$(dirname "$file").json
+     $   echo "$(jq -r .sha256 "$record")  $file"
+     $ done | sha256sum --check --quiet --strict
+     A file in records/artifacts/ without such an artifact: see the state below; or somebody removed it.
+Without jq: manifest and records are texts, in which "sha256" stands beside each "path".
+
+No step by hand tells whether trace.html, trace.json, template.yaml, this text and ro-crate-metadata.json say what the
+records say: only the program does, which makes them again. If you can't trust this archive's way to you, read the
+records and artifacts instead (the template's text is in records/template/), or have the program draw the page anew:
+airflow-agentic verify THIS_FILE.zip --html page.html
 
 What this proves: no record was changed, removed or added after the run was sealed, if the seal is the one that was
 kept elsewhere. What it doesn't prove: that the system wrote the truth while the run went on; and airflow.json is as

@@ -37,23 +37,26 @@ class Verdict:
     """
     What became of a run's trace since it was sealed.
 
-    :param state: ``intact``; ``broken``: there are findings; ``unsealed``: there is nothing to compare with.
+    :param state: ``intact``; ``broken``: there are findings; ``unsealed``: there is nothing to compare with;
+        ``uncompared``: of a bundle, what was sealed is intact, but nobody knows whether the page says so.
     :param sealed: when, by its last manifest: ISO 8601 in UTC; null for none.
     :param seal: the digest of that manifest as it is.
     :param files, bytes: what there is.
     :param findings: sorted by path.
     :param notes: what else a reader should know.
+    :param uncompared: files of a bundle that are made of its records, but can't be made in the same way here.
     """
 
     dag_id: str
     run_id: str
-    state: Literal["intact", "broken", "unsealed"]
+    state: Literal["intact", "broken", "unsealed", "uncompared"]
     sealed: str | None
     seal: str | None
     files: int
     bytes: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    uncompared: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """The verdict as JSON-able data."""
@@ -116,6 +119,14 @@ def with_findings(verdict: Verdict, more: Iterable[Finding]) -> Verdict:
     """The verdict when more is known."""
     told = [*verdict.findings, *more]
     return replace(verdict, state="broken" if told else verdict.state, findings=_in_order(told))
+
+
+def with_uncompared(verdict: Verdict, names: Iterable[str]) -> Verdict:
+    """The verdict of a bundle in which these files couldn't be compared with its records."""
+    told = tuple(sorted(names))
+    return replace(
+        verdict, state="uncompared" if told and verdict.state == "intact" else verdict.state, uncompared=told
+    )
 
 
 def _in_order(told: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -13,6 +13,9 @@ from support.records import RUN, attempt
 from support.sealed_runs import SealedRun, sealed_run
 
 from airflow_agentic.cli.main import main
+from airflow_agentic.trace import bundle
+from airflow_agentic.trace.bundle import about
+from airflow_agentic.trace.drawn_by import DrawnBy
 from airflow_agentic.trace.schema import trace_schema
 
 if TYPE_CHECKING:
@@ -92,6 +95,33 @@ def test_a_run_that_is_not_sealed_has_a_code_of_its_own(run: SealedRun, capsys: 
     assert "the run's records are unsealed" in capsys.readouterr().err
     assert main(["verify", f"{RUN.dag_id}.open.zip", "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["state"] == "unsealed"
+
+
+def test_a_page_that_cant_be_compared_has_a_code_of_its_own_and_is_drawn_again(
+    run: SealedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = DrawnBy(made_by="airflow-agentic 0.0.9, code \x1b[2J" + 500 * "x", drawn_with={})
+    with monkeypatch.context() as patched:
+        patched.setattr("airflow_agentic.view.page.trace_page", lambda trace: "<!doctype html>of another program")
+        patched.setattr(bundle, "about", lambda dag_id, run_id, _: about(dag_id, run_id, other))
+        assert main(["export", *KEY, "-o", "b.zip"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "b.zip", "--html", "page.html"]) == 4
+    told = capsys.readouterr().out
+    assert "records and artifacts intact, the page NOT VERIFIED" in told
+    assert ": intact" not in told
+    assert "\x1b" not in told
+    assert max(map(len, told.splitlines())) < 700
+    page = (tmp_path / "page.html").read_text()
+    assert RUN.run_id in page
+    assert "of another program" not in page
+    assert main(["verify", "b.zip", "--json"]) == 4
+    capsys.readouterr()
+    assert main(["verify", *KEY, "--html", "x.html"]) == 2
+    assert main(["verify", "b.zip", "--html", "no/x.html"]) == 2
+    err = capsys.readouterr().err
+    assert "--html is for an audit bundle" in err
+    assert "no/x.html can't be written" in err
 
 
 def test_an_export_tells_what_it_wrote(run: SealedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,13 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,19 +25,19 @@ from support.sealed_runs import SealedRun, seal, sealed_run
 from airflow_agentic.errors import TraceError
 from airflow_agentic.trace import bundle_check, zipped
 from airflow_agentic.trace.airflow import RunFacts
-from airflow_agentic.trace.bundle import artifact_name, made_by
-from airflow_agentic.trace.bundle_check import bundled_trace, verify_bundle
+from airflow_agentic.trace.bundle import artifact_name
+from airflow_agentic.trace.bundle_check import bundled_trace, verify_and_draw, verify_bundle
+from airflow_agentic.trace.drawn_by import sources_digest, this_program
 from airflow_agentic.trace.export import export
 from airflow_agentic.trace.schema import trace_schema
 from airflow_agentic.trace.store import TraceStore
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow_agentic.trace.verify import Verdict
 
     Members = dict[str, bytes]
 
+THIS = this_program()
 FACTS = RunFacts(
     dag_id=RUN.dag_id,
     run_id=RUN.run_id,
@@ -113,6 +115,45 @@ def test_a_bundle_is_intact_and_can_be_checked_by_hand(bundle: Path, run: Sealed
     by_hand = subprocess.run(["sha256sum", "records/manifest.2.json"], cwd=folder, capture_output=True, check=True)
     assert by_hand.stdout.split()[0].decode() == run.seals[1]
     assert run.seals[1] in (folder / "README.txt").read_text()
+
+
+def steps_by_hand(text: str) -> str:
+    """The commands that a bundle's README gives."""
+    return "\n".join(line.strip()[2:] for line in text.splitlines() if line.startswith("     $ "))
+
+
+def by_hand(members: Members, folder: Path, steps: str) -> tuple[list[str], str]:
+    """What the commands print, without the seal's line; and what they complain about."""
+    with zipfile.ZipFile(packed(folder.with_suffix(".zip"), members)) as opened:
+        opened.extractall(folder)
+    done = subprocess.run(["sh", "-c", steps], cwd=folder, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if "  records/manifest" not in line], done.stderr
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+@pytest.mark.parametrize("text", ["README.txt", "docs/auditing.md"])
+def test_all_steps_by_hand_find_what_was_altered_together_with_its_digest(
+    shared: Path, tmp_path: Path, text: str
+) -> None:
+    members = members_of(shared)
+    if text == "README.txt":
+        steps = steps_by_hand(members[text].decode())
+    else:
+        page = (Path(__file__).parents[2] / text).read_text()
+        steps = page.partition("### By hand")[2].partition("```sh\n")[2].partition("```")[0]
+        steps = steps.replace("manifest.1", "manifest.2")
+    assert by_hand(members, tmp_path / "good", steps) == (["manifest.2.json", "manifest.2.sha256"], "")
+    for number, (name, content) in enumerate(
+        {
+            "artifacts/artifact.1/tea.md": b"Tea is coffee.\n",
+            "artifacts/artifact.9/more.md": b"x",
+            "records/merges/all.-1.1.json": b"{}",
+            "records/merges/more.json": b"{}",
+        }.items()
+    ):
+        told, complaints = by_hand(with_new_sums({**members, name: content}), tmp_path / str(number), steps)
+        assert (told, complaints) != (["manifest.2.json", "manifest.2.sha256"], ""), name
+        assert name.removeprefix("records/") in f"{told}{complaints}" or "artifact.9" in complaints, name
 
 
 def test_records_artifacts_and_template_are_in_it_byte_by_byte(bundle: Path, run: SealedRun) -> None:
@@ -298,25 +339,97 @@ def test_a_bundle_of_other_records_under_the_same_name_is_told_by_the_seal(run: 
     assert named(verify_bundle(forged, run.seals[1])) == {("altered", "records/manifest.2.json")}
 
 
-def test_of_a_bundle_by_another_version_only_the_page_is_not_compared(shared: Path, tmp_path: Path) -> None:
-    members = members_of(shared)
-    about = json.loads(members["bundle.json"]) | {"made_by": "airflow-agentic 99"}
-    members["bundle.json"] = (json.dumps(about, indent=1) + "\n").encode()
+def made_by_another(members: Members, made_by: Any = "airflow-agentic 99", **more: Any) -> Members:
+    about = json.loads(members["bundle.json"]) | {"made_by": made_by} | more
+    return {**members, "bundle.json": (json.dumps(about, indent=1) + "\n").encode()}
+
+
+def checked(target: Path, members: Members) -> Verdict:
+    return verify_bundle(packed(target, with_new_sums(members)))
+
+
+@pytest.mark.parametrize("by", ["airflow-agentic 99", THIS.made_by[:-2] + "xx", 7, None])
+def test_what_another_program_made_is_not_compared_and_not_called_intact(shared: Path, tmp_path: Path, by: Any) -> None:
+    """The same version may be other code; and who alters a page may say that another program drew it."""
+    members = made_by_another(members_of(shared), by)
     members["trace.html"] += b"<!-- drawn in another way -->"
-    found = verify_bundle(packed(tmp_path / "b.zip", with_new_sums(members)))
-    assert (found.state, found.findings) == ("intact", ())
-    assert any("The bundle was made by airflow-agentic 99" in note for note in found.notes)
-    about |= {"made_by": made_by(), "drawn_with": {"jinja2": "1"}}
-    members["bundle.json"] = (json.dumps(about, indent=1) + "\n").encode()
-    found = verify_bundle(packed(tmp_path / "d.zip", with_new_sums(members)))
-    assert (found.state, found.findings) == ("intact", ())
-    assert any("The page was drawn with" in note for note in found.notes)
+    members["trace.json"] = members["trace.json"].replace(b"{", b'{\n "span": null,', 1)
+    found = checked(tmp_path / "b.zip", members)
+    assert (found.state, found.findings) == ("uncompared", ())
+    assert set(found.uncompared) >= {"trace.html", "trace.json"}
+    assert "README.txt" not in found.uncompared
+    assert any("trace.html" in note and "not verified" in note for note in found.notes)
+
+
+def test_what_another_program_made_in_the_same_way_is_intact(shared: Path, tmp_path: Path) -> None:
+    """Like this, an improvement elsewhere in the code doubts no bundle."""
+    found = checked(tmp_path / "b.zip", made_by_another(members_of(shared), THIS.made_by[:-2] + "xx"))
+    assert (found.state, found.findings, found.uncompared) == ("intact", (), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("records/merges/all.-1.1.json", b"{}"),
+        ("artifacts/artifact.1/tea.md", b"Tea is coffee."),
+        ("template.yaml", b"version: 2"),
+        ("SHA256SUMS", b""),
+        ("more.txt", b""),
+    ],
+)
+def test_whoever_made_it_everything_else_is_still_checked(
+    shared: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    members = made_by_another(members_of(shared))
+    members["trace.html"] += b"<!-- drawn in another way -->"
+    summed = {**with_new_sums({**members, name: content}), **({name: content} if name == "SHA256SUMS" else {})}
+    found = verify_bundle(packed(tmp_path / "b.zip", summed))
+    assert found.state == "broken"
+    assert name in {path for _, path in named(found)}
+
+
+def test_whoever_made_it_nothing_may_be_missing_or_of_another_run(shared: Path, tmp_path: Path) -> None:
+    members = made_by_another(members_of(shared), run_id="another")
+    assert ("altered", "bundle.json") in named(checked(tmp_path / "a.zip", members))
+    members = made_by_another(members_of(shared))
+    del members["trace.html"]
+    assert ("missing", "trace.html") in named(checked(tmp_path / "b.zip", members))
+
+
+def test_a_page_drawn_with_other_libraries_is_not_compared(shared: Path, tmp_path: Path) -> None:
+    members = made_by_another(members_of(shared), THIS.made_by, drawn_with={"jinja2": "1"})
+    members["trace.html"] += b"<!-- drawn in another way -->"
+    found = checked(tmp_path / "b.zip", members)
+    assert (found.state, found.findings) == ("uncompared", ())
+    assert "trace.html" in found.uncompared
     members["trace.json"] += b"\n"
-    assert named(verify_bundle(packed(tmp_path / "e.zip", with_new_sums(members)))) == {("altered", "trace.json")}
-    members["records/merges/all.-1.1.json"] = b"{}"
-    assert ("altered", "records/merges/all.-1.1.json") in named(
-        verify_bundle(packed(tmp_path / "c.zip", with_new_sums(members)))
-    )
+    assert ("altered", "trace.json") in named(checked(tmp_path / "c.zip", members))
+
+
+def test_the_page_can_be_drawn_again_whatever_the_one_in_it_says(shared: Path, tmp_path: Path) -> None:
+    members = members_of(shared)
+    page = members["trace.html"]
+    spoiled = packed(tmp_path / "b.zip", with_new_sums(made_by_another({**members, "trace.html": b"all is well"})))
+    verdict, drawn = verify_and_draw(spoiled)
+    assert (verdict.state, drawn) == ("uncompared", page)
+    spoiled = packed(tmp_path / "c.zip", with_new_sums({**members, "artifacts/artifact.1/tea.md": b"x"}))
+    verdict, drawn = verify_and_draw(spoiled)
+    assert (verdict.state, drawn) == ("broken", None)
+
+
+def test_what_draws_is_known_by_its_code(tmp_path: Path) -> None:
+    def digest(**contents: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, content in contents.items():
+            file = folder / name.replace("__", "/").replace("_", ".")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        return sources_digest(folder)
+
+    same = {"a_py": "1", "view__page_j2": "2"}
+    assert digest(**same) == digest(**same, view__a_pyc="3", notes_txt="4")
+    others = [{**same, "a_py": "2"}, {**same, "view__page_j2": "3"}, {"b_py": "1", "view__page_j2": "2"}]
+    assert len({digest(**same), *(digest(**other) for other in others)}) == 4
 
 
 def test_a_bundle_that_was_packed_anew_is_intact_and_it_is_told(shared: Path, tmp_path: Path) -> None:
@@ -465,7 +578,8 @@ def test_records_too_large_to_make_the_trace_again_are_still_compared(
 ) -> None:
     monkeypatch.setattr(bundle_check, "MOST_RECORDS", 10)
     found = verify_bundle(shared)
-    assert (found.state, any("too large" in note for note in found.notes)) == ("intact", True)
+    assert (found.state, any("too large" in note for note in found.notes)) == ("uncompared", True)
+    assert "trace.html" in found.uncompared
     members = {**members_of(shared), "trace.html": b"x"}
     assert named(verify_bundle(packed(tmp_path / "b.zip", members))) == {("altered", "trace.html")}
 
