@@ -33,6 +33,8 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER = 30
 _DESCRIPTOR = 24
 _END = 22
+#: The field of a header in which some programs look for another name than the one that all others show.
+_OTHER_NAME = 0x7075
 _IS_DESCRIBED = 0x08
 _IS_ENCRYPTED = 0x01
 _BAD = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -131,8 +133,11 @@ class Archive:
                     yield altered(info.filename, "bytes that belong to no file lie before it in the archive")
                 raw.seek(info.header_offset + _HEADER - 4)
                 lengths = raw.read(4)
-                more = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-                end = info.header_offset + _HEADER + more + info.compress_size
+                named, more = int.from_bytes(lengths[:2], "little"), int.from_bytes(lengths[2:], "little")
+                raw.seek(named, io.SEEK_CUR)
+                if any(_OTHER_NAME in _fields(extra) for extra in (raw.read(more), info.extra)):
+                    yield added(info.filename, "it has a second name, which some programs show instead")
+                end = info.header_offset + _HEADER + named + more + info.compress_size
             raw.seek(-_END, io.SEEK_END)
             ends_well = raw.read()[:4] == b"PK\x05\x06"
         start: int = self._zip.start_dir
@@ -184,6 +189,15 @@ def write_archive(target: BinaryIO, members: Mapping[str, tuple[int, Iterable[by
 def _size(info: zipfile.ZipInfo) -> int:
     kind = stat.S_IFMT(info.external_attr >> 16)
     return info.file_size if kind in (0, stat.S_IFREG) else -1
+
+
+def _fields(extra: bytes) -> set[int]:
+    """The kinds of the fields that a header has beside the usual ones."""
+    found = set()
+    while len(extra) >= 4:
+        found.add(int.from_bytes(extra[:2], "little"))
+        extra = extra[4 + int.from_bytes(extra[2:4], "little") :]
+    return found
 
 
 def _problem(info: zipfile.ZipInfo) -> str | None:

@@ -37,15 +37,20 @@ function follow(parent) {
 const outside = parentDocument();
 if (outside) {
   follow(outside);
-  // The frame may not navigate its parent by itself: the parent's own document does it.
+  // The frame may not navigate its parent by itself: the parent's own document does it. Where a text of others links to
+  // must not come into the frame, in which it would look like a part of Airflow.
   document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("a[target=_top]");
+    const link = event.target.closest?.("a[target=_top], a[rel~=noopener]");
     if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) {
       return;
     }
     event.preventDefault();
     const twin = outside.createElement("a");
     twin.href = link.href;
+    if (link.target !== "_top") {
+      twin.target = "_blank";
+      twin.rel = "noopener noreferrer";
+    }
     outside.body.append(twin);
     twin.click();
     twin.remove();

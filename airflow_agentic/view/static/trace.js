@@ -30,7 +30,15 @@ async function detailsOf(id) {
   if (!reply.ok) {
     throw new Error(`The server answered with ${reply.status}.`);
   }
-  return parsed(await reply.text()).querySelector("article.attempt");
+  return parsed(await pageOf(reply)).querySelector("article.attempt");
+}
+
+/** What the server made for pages: an address that somebody chose may lead to a value, which is plain text. */
+async function pageOf(reply) {
+  if (!reply.headers.get("Content-Type")?.startsWith("text/html")) {
+    throw new Error("The server answered with something else.");
+  }
+  return reply.text();
 }
 
 function parsed(text) {
@@ -363,7 +371,7 @@ async function look() {
     }
     if (reply.ok) {
       etag = reply.headers.get("ETag");
-      renew(await reply.text());
+      renew(await pageOf(reply));
       if (selected && content.querySelector(".state.busy")) {
         const at = panel.scrollTop;
         await open(selected, { focus: false });
