@@ -36,9 +36,12 @@ STATES: dict[str, tuple[str, str, str]] = {
 }
 
 
-#: Characters that would turn the direction of a text round, that a page can't have, or that are no characters.
+#: Characters that would turn the direction of a text round, that a page can't have, or that are no characters; and
+#: those that nobody sees, but an agent reads. (Joiners belong to scripts and emoji, a variation to what it follows.)
 _HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+    "|[\u115f\u1160\u180e\u200b\u2028\u2029\u2060-\u2065\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "|(?<=[\ufe00-\ufe0f\U000e0100-\U000e01ef])[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 
 

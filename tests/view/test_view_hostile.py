@@ -128,4 +128,10 @@ def test_it_stands_there_as_text(payload: str, small: Trace) -> None:
 
 def test_what_would_turn_round_a_text_is_told_by_its_number() -> None:
     assert harmless("a\u202eb\x00c\ud800\r\nd\te") == "a⟨U+202E⟩b⟨U+0000⟩c⟨U+D800⟩\nd\te"
-    assert harmless("наука 科学 👩\u200d🔬") == "наука 科学 👩\u200d🔬"
+    assert harmless("наука 科学 👩\u200d🔬 ❤\ufe0f") == "наука 科学 👩\u200d🔬 ❤\ufe0f"
+
+
+def test_what_nobody_would_see_is_told_by_its_number() -> None:
+    assert harmless("no\u200bthing\ufeff\u3164") == "no⟨U+200B⟩thing⟨U+FEFF⟩⟨U+3164⟩"
+    assert harmless("\U000e0069\U000e0067") == "⟨U+E0069⟩⟨U+E0067⟩"
+    assert harmless("a\U000e0101\U000e0102\ufe01") == "a\U000e0101⟨U+E0102⟩⟨U+FE01⟩"
