@@ -41,9 +41,8 @@ class DrawnBy:
 
 def this_program() -> DrawnBy:
     """The program that asks."""
-    code = sources_digest(files("airflow_agentic"))[:_SHOWN]
     return DrawnBy(
-        made_by=f"airflow-agentic {__version__}, code {code}",
+        made_by=f"airflow-agentic {__version__}, code {_own_digest()[:_SHOWN]}",
         drawn_with={name: version(name) for name in _DRAWN_WITH},
     )
 
@@ -58,8 +57,13 @@ def drawn_by_from_data(told: Mapping[str, Any]) -> DrawnBy:
 
 
 @cache
+def _own_digest() -> str:
+    """As the files are when it is first asked for."""
+    return sources_digest(files("airflow_agentic"))
+
+
 def sources_digest(folder: Traversable) -> str:
-    """The SHA-256 of all source files in a folder, by names and contents; as they are when it is first asked for."""
+    """The SHA-256 of all source files in a folder, by names and contents."""
     digest = hashlib.sha256()
     for name, file in sorted(_sources(folder, ""), key=lambda entry: entry[0]):
         digest.update(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {name}\n".encode())

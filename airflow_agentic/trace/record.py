@@ -138,7 +138,8 @@ class Passage:
     :param start, end: offsets in characters into the artifact's content; equal for a value that printed nothing.
     :param expression: the template's expression that inserted it.
     :param sources: one per value read: ``name`` (of a stage, ``inputs`` or ``run``), ``path`` (of the value in it),
-        and for a stage its ``task_id``, ``round``, ``item``, ``attempt`` and ``record``.
+        and for a stage its ``task_id``, ``round``, ``item``, ``attempt``, ``record`` and, where something else than
+        its agent helped, ``recovered``.
     """
 
     start: int
@@ -347,16 +348,20 @@ def from_data(data: dict[str, Any]) -> Record:
     cls = KINDS.get(data.get("kind", ""))
     if data.get("format") != RECORD_FORMAT or cls is None:
         raise ValueError(f"not a record of format {RECORD_FORMAT}")
+    try:
+        return _whole(cls, data)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a whole record: {error}") from None
+
+
+def _whole(cls: type[Record], data: dict[str, Any]) -> Record:
     known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
     for key in ("tool_calls", "used", "missing", "options", "assignees", "conditions", "outline"):
         if key in known:
             known[key] = tuple(known[key])
     if "passages" in known:
         known["passages"] = tuple(_passage(passage) for passage in known["passages"])
-    try:
-        return cls(**{**known, "run": RunKey(**known["run"])})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a whole record: {error}") from None
+    return cls(**{**known, "run": RunKey(**known["run"])})
 
 
 def _passage(data: dict[str, Any]) -> Passage:

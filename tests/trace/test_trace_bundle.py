@@ -272,6 +272,12 @@ def test_one_changed_byte_in_any_file_is_named(
     assert name in {finding.path for finding in found.findings}
 
 
+def test_a_record_in_which_a_name_was_altered_is_named(shared: Path, tmp_path: Path) -> None:
+    name, members = "records/artifacts/artifact.1.json", members_of(shared)
+    members[name] = members[name].replace(b'"sources"', b'"rources"', 1)
+    assert ("altered", name) in named(verify_bundle(packed(tmp_path / "b.zip", members)))
+
+
 @settings(max_examples=60)
 @given(data=st.data())
 def test_one_changed_byte_anywhere_in_the_archive_is_noticed(
