@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.cli.report import plain, plain_line
@@ -74,7 +75,7 @@ def _sections(found: RunDiff) -> Iterator[_Section]:
     entries: dict[str, list[tuple[str, Sequence[str]]]] = {
         "Template": [("its text differs", found.template)] if found.template else [],
         "Inputs": list(_places(found.inputs)),
-        "Path": _cut([entry for step in found.steps for entry in _step(step)]),
+        "Path": _cut([entry for alike in _alike(found.steps) for entry in _step(*alike)]),
         "End": list(_places(found.ends)),
         "Output": list(_places(found.output)),
         "Artifacts": [
@@ -88,9 +89,24 @@ def _sections(found: RunDiff) -> Iterator[_Section]:
             yield _Section(title=title, entries=[(line, _cut_lines(more)) for line, more in told])
 
 
-def _step(step: StepDiff) -> Iterator[tuple[str, Sequence[str]]]:
-    """What differs in words, then where; a value that the words have told isn't told again."""
+def _alike(steps: Iterable[StepDiff]) -> Iterator[list[StepDiff]]:
+    """Items of one list in which the same differs, together."""
+
+    def but_the_item(step: StepDiff) -> tuple[Any, ...]:
+        return step.what, step.stage, step.only, step.words.replace(step.name, step.stage), step.changes
+
+    yield from (list(alike) for _, alike in groupby(steps, but_the_item))
+
+
+def _step(step: StepDiff, *alike: StepDiff) -> Iterator[tuple[str, Sequence[str]]]:
+    """
+    What differs in words, then where; a value that the words have told isn't told again.
+
+    :param alike: steps in which the same differs.
+    """
     yield step.words, ()
+    if alike:
+        yield f"  and {len(alike)} more alike, up to {alike[-1].name}", ()
     for aspect, told in step.changes.items():
         for line, more in _places(told[:_PLACES]):
             yield f"  {aspect}: {line}", more

@@ -144,7 +144,8 @@ def _alone(step: Step, run: str) -> StepDiff:
 
 
 def _compared(a: Step, b: Step) -> StepDiff | None:
-    found = {aspect: tuple(changes(a.facts[aspect], b.facts[aspect])) for aspect in a.facts}
+    known = [aspect for aspect in a.facts if aspect in b.facts]
+    found = {aspect: tuple(changes(a.facts[aspect], b.facts[aspect])) for aspect in known}
     differing = {aspect: told for aspect, told in found.items() if told}
     if not differing:
         return None

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Any
 from airflow_agentic.trace.stage_names import name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_agentic.trace.document import AnswerTrace, AttemptTrace, DecisionTrace, MergeTrace, Trace
 
     #: What, stage, rounds, map index of the pipeline around it, and the item's place.
     StepKey = tuple[str, str, tuple[int, ...], int, int | None]
+
+
+#: What agents of a stage with ``on_error: {value: …}`` end in when they fail: the stage itself succeeds.
+_STOOD_IN = "failed, and a fixed value stood in"
 
 
 @dataclass(kw_only=True)
@@ -49,7 +55,22 @@ def steps_of(trace: Trace) -> dict[StepKey, Step]:
     found.update({_key("decision", each): _decision(each) for each in trace.decisions})
     found.update({_key("answer", each, each.item): _answer(each) for each in trace.answers})
     found.update({_key("merge", each): _merge(each) for each in trace.merges})
-    return dict(sorted(found.items(), key=lambda entry: entry[1].began))
+    return _in_order(found)
+
+
+def _in_order(steps: Mapping[StepKey, Step]) -> dict[StepKey, Step]:
+    """By time; those of the items of one list beside each other, by their places: which is first there is chance."""
+    began: dict[tuple[str, str, tuple[int, ...]], str] = {}
+    for (what, stage, rounds, _, _), step in steps.items():
+        group = what, stage, rounds
+        began[group] = min(step.began, began.get(group, step.began))
+
+    def order(key: StepKey) -> tuple[Any, ...]:
+        what, stage, rounds, map_index, item = key
+        group = what, stage, rounds
+        return began[group], group, map_index, -1 if item is None else item
+
+    return {key: steps[key] for key in sorted(steps, key=order)}
 
 
 def _key(what: str, told: Any, item: dict[str, Any] | None = None) -> StepKey:
@@ -63,22 +84,25 @@ def _name(told: Any, item: dict[str, Any] | None = None) -> str:
 
 def _work(attempts: list[AttemptTrace]) -> Step:
     first, last = attempts[0], attempts[-1]
+    stood_in = last.recovered_by == "value"
+    state = _STOOD_IN if stood_in else last.state
     return Step(
         what="work",
         stage=first.stage,
         name=_name(first, first.item),
         began=first.started or "",
-        words=f"{_name(first, first.item)} was worked on by {last.agent} ({last.state})",
+        words=f"{_name(first, first.item)} was worked on by {last.agent} ({state})",
         facts={
             "input": first.sent,
             "agent": last.agent,
             "model": last.model,
-            "state": last.state,
+            "state": state,
             "errors": [_error(attempt) for attempt in attempts if attempt.error],
             "attempts": len(attempts),
             "tool calls": [_tool_call(call) for call in last.tool_calls],
             "cached": last.cached is not None,
-            "output": last.output,
+            # an attempt that failed has none; what its stage has then is in the template
+            **({} if stood_in else {"output": last.output}),
         },
     )
 

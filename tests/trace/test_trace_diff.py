@@ -135,6 +135,39 @@ def test_items_that_are_more_are_told_one_by_one(run_folder: Path) -> None:
     assert not [step for step in found.steps if step.only is None and step.stage == "verify"]
 
 
+def test_items_in_which_the_same_differs_are_told_together_in_their_order(run_folder: Path) -> None:
+    a = ran(run_folder)
+    # the items of a list end in any order
+    late = [replace(each, started="9") if each.item and each.item["index"] == 0 else each for each in a.attempts]
+    items = [replace(each, sent={"pace": 0}) if each.stage == "verify" else each for each in late]
+    found = diff(
+        replace(a, attempts=tuple(replace(each, sent={"pace": 1}) for each in late)), replace(a, attempts=tuple(items))
+    )
+    told = [step.name for step in found.steps if step.stage == "verify"]
+    assert told == [f"verify (item {number})" for number in range(1, 9)]
+    text = as_text(found)
+    assert text.count("input: pace 1 → 0") == 1
+    assert "    and 7 more alike, up to verify (item 8)" in text
+
+
+def test_a_fixed_value_that_stood_in_is_told_as_such(run_folder: Path) -> None:
+    a = ran(run_folder)
+
+    def failed(recovered_by: str | None) -> Trace:
+        attempts = [
+            replace(each, state="failed", output=None, recovered_by=recovered_by) if each.stage == "gather" else each
+            for each in a.attempts
+        ]
+        return replace(a, attempts=tuple(attempts))  # type: ignore[arg-type]
+
+    [step] = diff(a, failed("value")).steps
+    assert step.words == (
+        'gather: it ended in another state: "success" in A, "failed, and a fixed value stood in" in B'
+    )
+    assert set(step.changes) == {"state"}
+    assert set(diff(a, failed(None)).steps[0].changes) == {"state", "output"}
+
+
 def test_another_template_of_another_dag_is_told_line_by_line(run_folder: Path) -> None:
     other = ran(run_folder, name="other", old="name: compared", new="name: other  # {{ 7*7 }}")
     found = diff(ran(run_folder), other)
