@@ -154,6 +154,7 @@ def _origin(task_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         "item": known.get("item"),
         "attempt": known.get("attempt"),
         "record": known.get("record"),
+        **({"recovered": known["recovered"]} if known.get("recovered") else {}),
     }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.trace.document import AnswerTrace, MergeTrace
 from airflow_agentic.trace.facts import seconds_between
+from airflow_agentic.trace.labels import label_of
 from airflow_agentic.trace.record import AnswerRecord, MergeRecord
 from airflow_agentic.trace.source import id_of
 
@@ -40,6 +41,7 @@ def _answered(source: Source, path: str, record: AnswerRecord) -> AnswerTrace:
         try_number=record.try_number,
         rounds=source.rounds(record.task_id),
         item=record.item,
+        label=label_of(record.item),
         subject=record.subject,
         body=record.body,
         options=record.options,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.trace.document import AttemptTrace
 from airflow_agentic.trace.facts import seconds_between
+from airflow_agentic.trace.labels import label_of
 from airflow_agentic.trace.record import AttemptRecord, FailureRecord
-from airflow_agentic.trace.source import id_of, place
+from airflow_agentic.trace.source import id_of, key_of, place
 from airflow_agentic.trace.usage import usage_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 _ENDED_BADLY = ("failed", "up_for_retry")
 #: Kinds of tasks that ask agents.
 _ASKING = ("agent", "item")
+_NO_RECORD = (
+    "It left no record: its process was killed, or never got to its work. Airflow's log of the try may tell more."
+)
+_NO_END = (
+    "Its process was killed: there is no record of what it was at work on then, only of what it had done before. "
+    "Airflow's log of the try may tell more."
+)
 
 
 def attempts_of(source: Source) -> tuple[AttemptTrace, ...]:
@@ -37,11 +45,11 @@ def attempts_of(source: Source) -> tuple[AttemptTrace, ...]:
 
 
 def is_lost(source: Source, key: TryKey) -> bool:
-    """Whether a try ran and left no record."""
+    """Whether a try ran, ended badly, and left no word of why: no record, or only of what it had done until then."""
     each = source.tries[key]
     if each.state not in _ENDED_BADLY or each.started is None or each.reason is not None:
         return False
-    return key not in source.recorded
+    return key not in source.explained
 
 
 def lives_of(attempts: Iterable[AttemptTrace]) -> Iterator[list[AttemptTrace]]:
@@ -92,6 +100,7 @@ def _recorded_one(source: Source, path: str, record: AttemptRecord) -> AttemptTr
         attempt=record.attempt,
         rounds=source.rounds(record.task_id),
         item=record.item,
+        label=label_of(record.item),
         agent=record.agent.get("name"),
         agent_type=record.agent.get("type"),
         state=record.state,
@@ -166,11 +175,18 @@ def _unrecorded(source: Source) -> Iterator[AttemptTrace]:
 
 
 def _lost(source: Source, key: TryKey, each: TryFacts) -> AttemptTrace:
-    message = (
-        "It left no record: its process was killed, or never got to its work. Airflow's log of the try may tell more."
-    )
+    message, since = _NO_RECORD, None
+    if key in source.recorded:
+        message = _NO_END
+        ends = [record.ended for _, record in source.of(AttemptRecord) if key_of(record) == key]
+        since = max(ends, default=None)
     error: dict[str, Any] = {"kind": "lost", "message": message, "reply": None, "details": {}}
-    return replace(_blank(source, key, each, "lost"), error=error)
+    lost = replace(_blank(source, key, each, "lost"), error=error)
+    if since is None:
+        return lost
+    # what it did before that is told in its attempts
+    seconds = max(0.0, seconds_between(since, each.ended)) if each.ended else None
+    return replace(lost, started=since, seconds=seconds)
 
 
 def _blank(source: Source, key: TryKey, each: TryFacts, state: str) -> AttemptTrace:

@@ -55,7 +55,7 @@ class TryTrace:
     :param queue_seconds: between being queued and started; null when unknown.
     :param reason: why another try followed, or what else Airflow stored about the end of this one.
     :param wait_until: when the next try might begin, where an attempt's wait was handed over to Airflow.
-    :param lost: it ran and left no record: its process was killed.
+    :param lost: it ran and left no record of how it ended: its process was killed.
     """
 
     number: int
@@ -96,7 +96,7 @@ class TaskTrace:
 @dataclass(frozen=True, kw_only=True)
 class AttemptTrace:
     """
-    One attempt of one agent (of one item), or a try that was lost without a record.
+    One attempt of one agent (of one item), or what a try that was killed had been at work on without a record.
 
     :param record: the path of its record below the run's folder; null for one that was lost, or goes on.
     :param kind: of its task: ``agent``, ``item``; a lost one may be of any kind.
@@ -111,6 +111,7 @@ class AttemptTrace:
     :param cached: null, or where the answer is from: ``run`` and ``record`` of another run, ``stored``.
     :param window: null, or what was left out or summed up to fit the model's window.
     :param span: null, or its OpenTelemetry span: ``trace_id`` and ``span_id``, in hex.
+    :param label: what people know its item by, where the item has a short text; else null.
     """
 
     id: str
@@ -143,6 +144,7 @@ class AttemptTrace:
     window: dict[str, Any] | None = None
     recovered_by: str | None = None
     span: dict[str, str] | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +204,12 @@ class DecisionTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerTrace:
-    """One question to people, answered or not (then ``answered`` is null while it waits)."""
+    """
+    One question to people, answered or not (then ``answered`` is null while it waits).
+
+    :param asked: when the question was there to be answered.
+    :param label: see :class:`AttemptTrace`.
+    """
 
     id: str
     record: str | None
@@ -224,6 +231,7 @@ class AnswerTrace:
     fields: dict[str, Any]
     timed_out: bool
     error: dict[str, str] | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +267,7 @@ class ErrorTrace:
         ``run failed``.
     :param words: in a sentence.
     :param agent: whose attempt it was; null of what is no attempt.
+    :param label: of its item, see :class:`AttemptTrace`.
     """
 
     at: str
@@ -274,6 +283,7 @@ class ErrorTrace:
     then: str
     words: str
     agent: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,11 +293,11 @@ class PassageTrace:
 
     :param start, end: offsets in characters into the artifact's content.
     :param sources: one per value read: ``name``, ``path``, and for a stage ``stage``, ``task_id``, ``kind``,
-        ``rounds``, ``item``, ``attempt`` and ``answer`` (ids in this document, null when unknown or none), ``agent``,
-        ``model``, ``recovered`` (see :class:`AttemptTrace`) and ``parts``: where the stage itself has it from, each
-        with these keys but ``parts``: the items of a fan-out, the stages that a merge used, those inside of a pipeline
-        that its output reads. Where they are many, ``parts`` is empty and ``parts_of`` (else null) is the name under
-        which the artifact has them.
+        ``rounds``, ``item``, ``label`` (of the item), ``attempt`` and ``answer`` (ids in this document, null when
+        unknown or none), ``agent``, ``model``, ``recovered`` (see :class:`AttemptTrace`; ``value`` where a fixed value
+        stood in) and ``parts``: where the stage itself has it from, each with these keys but ``parts``: the items of a
+        fan-out, the stages that a merge used, those inside of a pipeline that its output reads. Where they are many,
+        ``parts`` is empty and ``parts_of`` (else null) is the name under which the artifact has them.
     """
 
     start: int
@@ -328,8 +338,10 @@ class StageSummary:
     :param name: with the round, where there may be several.
     :param kind: ``agent``, ``merge``, ``human``, ``pipeline`` or ``artifact``.
     :param state: Airflow's state of its last task, or ``planned`` when it hasn't begun; ``running`` while any of its
-        tasks is at work.
-    :param queued, waited, seconds: added up over its attempts (of people: ``waited`` for their answers).
+        tasks is at work, ``awaiting_input`` while nothing but people is waited for.
+    :param queued: how long its tasks were queued, one after the other; of those that work side by side on the items
+        of a list, the longest that one of them was.
+    :param waited, seconds: added up over its attempts (of people: ``waited`` for their answers).
     :param tries: of its agents' attempts; how often people were asked; 1 for other kinds once they ran.
     :param items: of a fan-out, ``total``, ``failed``, and ``recovered``: those that something else than their agent
         helped; null elsewhere.

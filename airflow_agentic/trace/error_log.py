@@ -80,6 +80,7 @@ def _of_attempts(run: RunOfErrors) -> Iterator[ErrorTrace]:
             ref=attempt.id,
             then=then,
             agent=attempt.agent,
+            label=attempt.label,
             who=f"attempt {attempt.attempt}" if attempt.attempt else f"try {attempt.try_number}",
         )
 
@@ -131,6 +132,7 @@ def _of_answers(run: RunOfErrors) -> Iterator[ErrorTrace]:
             message=answer.error["message"],
             what="task",
             ref=answer.id,
+            label=answer.label,
             then=_then(run, where, answer.item is not None),
         )
 
@@ -139,6 +141,7 @@ def _of_tasks(run: RunOfErrors) -> Iterator[ErrorTrace]:
     """Failures outside of attempts; one behind which a value stood in is told with what failed before it."""
     told = {place_of(attempt) for attempt in run.attempts if attempt.recovered_by == "value"}
     asked = {(answer.task_id, answer.map_index, answer.try_number) for answer in run.answers if answer.error}
+    labels = {place_of(attempt): attempt.label for attempt in run.attempts}
     tries: dict[tuple[str, int], int] = {}
     for task_id, map_index, number in run.source.recorded | run.source.tries.keys():
         tries[task_id, map_index] = max(number, tries.get((task_id, map_index), 0))
@@ -161,6 +164,7 @@ def _of_tasks(run: RunOfErrors) -> Iterator[ErrorTrace]:
             what="task",
             ref=None,
             then=then,
+            label=labels.get(where),
         )
 
 
@@ -231,7 +235,7 @@ def _leads_to_people(run: RunOfErrors, decision: DecisionTrace) -> bool:
 
 def _entry(*, place: tuple[str, str, int, tuple[int, ...]], who: str | None = None, **told: Any) -> ErrorTrace:
     stage, task_id, map_index, rounds = place
-    name = name_of(stage, rounds, map_index if told["item"] is None else -1, told["item"])
+    name = name_of(stage, rounds, map_index if told["item"] is None else -1, told["item"], told["label"])
     by = f" by {told['agent']}" if told.get("agent") else ""
     words = f"{name}{f', {who}{by}' if who else ''} failed ({told['kind']}): {told['message']} → {told['then']}."
     return ErrorTrace(stage=stage, task_id=task_id, map_index=map_index, rounds=rounds, words=words, **told)

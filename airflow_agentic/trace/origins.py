@@ -175,7 +175,9 @@ class OfArtifact:
         if task_id is None:
             return {"name": told["name"], "path": list(told["path"])}
         known = self._origins.known(told["name"], told["path"], task_id)
-        found = {**known, "item": told.get("item"), **self._origins.behind(told.get("record")), "parts_of": None}
+        behind = self._origins.behind(told.get("record"))
+        behind["recovered"] = told.get("recovered") or behind["recovered"]
+        found = {**known, "item": told.get("item"), **behind, "parts_of": None}
         name = f"{task_id}:{'.'.join(known['path'])}"
         if name not in self._parts:
             self._parts[name] = list(self._found(known))
@@ -200,6 +202,7 @@ def _told(found: AttemptTrace | AnswerTrace | None) -> Part:
     return {
         "attempt": found.id if found is not None and not is_answer else None,
         "answer": found.id if found is not None and is_answer else None,
+        "label": getattr(found, "label", None),
         "agent": getattr(found, "agent", None),
         "model": getattr(found, "model", None),
         "recovered": getattr(found, "recovered_by", None),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_agentic.trace.airflow import InstanceFacts, RunFacts, TryFacts
     from airflow_agentic.trace.manifest import Manifest
     from airflow_agentic.trace.material import Material
-    from airflow_agentic.trace.record import AnswerRecord, FailureRecord, Record
+    from airflow_agentic.trace.record import AnswerRecord, Record
 
     Kind = TypeVar("Kind", bound=Record)
     #: Task id, map index, and the number of the try.

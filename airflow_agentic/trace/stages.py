@@ -49,6 +49,8 @@ _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 _FAILED = ("failed", "killed", "lost")
 #: Airflow's states of a task that has been taken up, the one that says most first.
 _TAKEN_UP = ("running", "awaiting_input", "up_for_retry", "restarting", "deferred", "up_for_reschedule", "queued")
+#: Airflow's state of a task that waits for a person.
+_ASKING = "awaiting_input"
 #: Records that tell of no work.
 _NO_WORK = (BeginRecord, DecisionRecord, WaitRecord)
 
@@ -123,7 +125,7 @@ def _row(parts: _Parts) -> StageSummary:
         state=state,
         started=started,
         ended=finished,
-        queued=sum(each.queue_seconds or 0.0 for own in parts.tasks for each in own.tries),
+        queued=_queued(parts.tasks),
         waited=sum(attempt.waited + (attempt.next_wait or 0.0) for attempt in parts.attempts)
         + sum(answer.seconds or 0.0 for answer in parts.answers),
         seconds=sum(attempt.seconds or 0.0 for attempt in parts.attempts)
@@ -136,6 +138,15 @@ def _row(parts: _Parts) -> StageSummary:
         error=None if state in ("success", "skipped") else _error(parts, last),
         skipped_by=_skipped_by(parts.tasks) if state == "skipped" else None,
     )
+
+
+def _queued(tasks: Sequence[TaskTrace]) -> float:
+    """Tasks follow each other; the instances of one are side by side, and who comes last was waited for."""
+    longest: dict[str, float] = {}
+    for task in tasks:
+        seconds = sum(each.queue_seconds or 0.0 for each in task.tries)
+        longest[task.task_id] = max(seconds, longest.get(task.task_id, 0.0))
+    return sum(longest.values())
 
 
 def _skipped_by(tasks: Sequence[TaskTrace]) -> str | None:
@@ -183,11 +194,18 @@ def _state(parts: _Parts) -> str:
     by_task = [_states(parts, planned.task_id) for planned in parts.planned]
     state = worst(by_task[-1])
     if state not in _ENDED and state not in ("killed", "retrying"):
-        return _unended([each for states in by_task for each in states], state)
+        state = _unended([each for states in by_task for each in states], state)
+        return _ASKING if state in _TAKEN_UP and _only_asks(parts) else state
     failed = any(
         "failed" in states for planned, states in zip(parts.planned, by_task, strict=True) if planned.kind != "item"
     )
     return "failed" if state == "upstream_failed" and failed else str(state)
+
+
+def _only_asks(parts: _Parts) -> bool:
+    """Whether a question waits for its answer, and nothing is at work beside it."""
+    waits = any(answer.answered is None for answer in parts.answers)
+    return waits and all(attempt.state != "running" for attempt in parts.attempts)
 
 
 def _states(parts: _Parts, task_id: str) -> list[str | None]:

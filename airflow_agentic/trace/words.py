@@ -49,7 +49,13 @@ def condition_words(when: str | None, held: bool | None, values: Sequence[Mappin
         return f"{text}: not tried"
     seen = {str(entry["path"]): shown(entry["value"]) if "value" in entry else _UNDEFINED for entry in values}
     told = f"{text}{_told(when, seen)}"
-    return f"{told}: could not be decided" if held is None else f"{told}: {'true' if held else 'false'}"
+    if held is not None and told == f"{text} was {_truth(held)}":
+        return told
+    return f"{told}: could not be decided" if held is None else f"{told}: {_truth(held)}"
+
+
+def _truth(held: bool) -> str:
+    return "true" if held else "false"
 
 
 def shown(value: Any) -> str:

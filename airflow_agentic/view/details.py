@@ -98,7 +98,13 @@ def title_of(attempt: AttemptTrace) -> str:
     """What an attempt is called."""
     item = attempt.item.get("index") if attempt.item else None
     number = item if isinstance(item, int) else None
-    return name_of(attempt.stage, attempt.rounds, attempt.map_index if number is None else -1, number)
+    return name_of(attempt.stage, attempt.rounds, attempt.map_index if number is None else -1, number, attempt.label)
+
+
+def place_of(error: ErrorTrace) -> str:
+    """Where an entry of the error log happened."""
+    around = error.map_index if error.item is None else -1
+    return name_of(error.stage, error.rounds, around, error.item, error.label) if error.stage else "the run"
 
 
 def _work(attempt: AttemptTrace) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_agentic.shown import fenced
-from airflow_agentic.view.details import title_of
+from airflow_agentic.view.details import place_of, title_of
 from airflow_agentic.view.provenance import told_of
 from airflow_agentic.view.values import as_text
 from airflow_agentic.view.words import (
@@ -31,7 +31,7 @@ from airflow_agentic.view.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_agentic.trace.document import AnswerTrace, AttemptTrace, Trace
+    from airflow_agentic.trace.document import AnswerTrace, AttemptTrace, ErrorTrace, Trace
     from airflow_agentic.view.provenance import Told
 
 #: Characters of a value that has lines of its own, and of one that stands in a line.
@@ -140,15 +140,15 @@ def _errors(trace: Trace) -> Iterator[str]:
     yield "## Errors"
     rows = []
     for error in trace.errors[:_ROWS]:
-        where = _where(trace, error.ref, error.stage)
+        where = _where(trace, error)
         rows.append((clock(error.at), *map(escaped, (where, error.agent or "", error.kind, error.message, error.then))))
     yield _table(("When", "Where", "Agent", "Kind", "What", "What became of it"), rows)
     yield from _more(len(trace.errors), "entry", "entries")
 
 
-def _where(trace: Trace, ref: str | None, stage: str) -> str:
-    found = next((attempt for attempt in trace.attempts if attempt.id == ref), None)
-    return title_of(found) if found is not None else stage or "the run"
+def _where(trace: Trace, error: ErrorTrace) -> str:
+    found = next((attempt for attempt in trace.attempts if attempt.id == error.ref), None)
+    return title_of(found) if found is not None else place_of(error)
 
 
 def _more(number: int, one: str, many: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from airflow_agentic.render.style import page_css
 from airflow_agentic.shown import safe_html
 from airflow_agentic.view import story, values, words
 from airflow_agentic.view.columns import columns_of
-from airflow_agentic.view.details import Teller, title_of
+from airflow_agentic.view.details import Teller, place_of, title_of
 from airflow_agentic.view.path import path_of
 from airflow_agentic.view.provenance import told_of
 from airflow_agentic.view.timeline import attempt_words, timeline_of
@@ -196,6 +196,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # templates and code change together: when the process starts again
         finalize=_harmless,
     )
     environment.filters |= {
@@ -214,6 +215,7 @@ def _environment() -> Environment:
         "safe_html": lambda text: Markup(safe_html(text)),  # noqa: S704 sanitized
         "attempt_words": attempt_words,
         "title_of": title_of,
+        "place_of": place_of,
         "percent": lambda number: f"{number:.3f}".rstrip("0").rstrip(".") + "%",
     }
     environment.globals |= {

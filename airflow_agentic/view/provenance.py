@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_agentic.trace.labels import item_words
 from airflow_agentic.trace.stage_names import name_of
+from airflow_agentic.trace.words import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_agentic.trace.document import ArtifactTrace, PassageTrace
 
@@ -19,6 +21,7 @@ MOST_LISTED = 200
 #: Characters of an artifact that are shown with its origins.
 MOST_CHARACTERS = 60_000
 _EXCERPT = 90
+_VALUE = "value"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,22 +116,24 @@ def _pieces(content: str, artifact: ArtifactTrace) -> Iterator[Piece]:
         if start > done:
             yield Piece(text=content[done:start])
         number += 1
-        yield Piece(text=content[start:end], passage=_passage(passage, number, content[start:end]))
+        told = _passage(passage, number, content[start:end], artifact.parts)
+        yield Piece(text=content[start:end], passage=told)
         done = end
     if done < len(content):
         yield Piece(text=content[done:])
 
 
-def _passage(passage: PassageTrace, number: int, text: str) -> Passage:
-    origins = tuple(_origin(source) for source in passage.sources)
+def _passage(passage: PassageTrace, number: int, text: str, shared: Mapping[str, Sequence[dict[str, Any]]]) -> Passage:
+    origins = tuple(_origin(source, shared) for source in passage.sources)
     return Passage(number=number, text=text, expression=passage.expression, origins=origins)
 
 
-def _origin(source: Mapping[str, Any]) -> Origin:
-    parts = source.get("parts") or ()
-    shown = [_origin({**part, "parts": ()}) for part in parts[:MOST_PARTS]]
+def _origin(source: Mapping[str, Any], shared: Mapping[str, Sequence[dict[str, Any]]]) -> Origin:
+    """A source with its parts; :param shared: the artifact's ``parts``."""
+    parts = shared.get(str(source.get("parts_of"))) or source.get("parts") or ()
+    shown = [_origin({**part, "parts": (), "parts_of": None}, {}) for part in parts[:MOST_PARTS]]
     return Origin(
-        words=_words(source),
+        words=_words(source, parts),
         ref=source.get("attempt") or source.get("answer"),
         attempt=bool(source.get("attempt")),
         agent=source.get("agent"),
@@ -140,17 +145,30 @@ def _origin(source: Mapping[str, Any]) -> Origin:
     )
 
 
-def _words(source: Mapping[str, Any]) -> str:
+def _words(source: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> str:
     path = ".".join(str(key) for key in source.get("path") or ())
     if source.get("stage") is None:
         name = str(source.get("name"))
         place = f"{name}.{path}" if path else name
         return f"the run's input {path}" if name == "inputs" and path else place
     item = source.get("item")
-    name = name_of(str(source["stage"]), source.get("rounds") or (), item=item if isinstance(item, int) else None)
+    number = item if isinstance(item, int) else None
+    name = name_of(str(source["stage"]), source.get("rounds") or (), item=number, label=source.get("label"))
     told = f"{name}: {path}" if path else name
     by = [str(source["agent"])] if source.get("agent") else ["a person"] if source.get("answer") else []
     by += [str(source["model"])] if source.get("model") else []
+    if source.get("recovered") == _VALUE:
+        return f"{told}, where a fixed value stood in"
     recovered = f", recovered by {source['recovered']}" if source.get("recovered") else ""
     who = f" ({', '.join(by)})" if by else ""
-    return f"{told}{who}{recovered}"
+    return f"{told}{who}{recovered}{_stood_in(parts)}"
+
+
+def _stood_in(parts: Sequence[Mapping[str, Any]]) -> str:
+    """The items for which a fixed value stood in, of those that a passage may be from."""
+    places = [part for part in parts if part.get("recovered") == _VALUE and isinstance(part.get("item"), int)]
+    if not places:
+        return ""
+    told = listed([item_words(part["item"], part.get("label")) for part in places[:MOST_PARTS]])
+    more = f" and {len(places) - MOST_PARTS} more" if len(places) > MOST_PARTS else ""
+    return f"; a fixed value stood in for {told}{more}"

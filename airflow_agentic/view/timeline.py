@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_agentic.trace.labels import item_words
 from airflow_agentic.view.scale import pressed_scale, true_scale
 from airflow_agentic.view.words import clock, duration, moment, state_words
 
@@ -226,6 +227,9 @@ def _items(attempts: Sequence[AttemptTrace], answers: Sequence[AnswerTrace], clo
     for index, inner in places:
         name = "item " + ".".join(str(place + 1) for place in (index, inner) if place >= 0)
         mine, questions = own[index, inner], asked[index, inner]
+        labels = [*(attempt.label for attempt in mine), *(answer.label for answer in questions)]
+        label = next(filter(None, labels), None)
+        name = f"{name} ({label})" if label else name
         state = mine[-1].state if mine else "success" if questions[-1].answered else "awaiting_input"
         if mine and mine[-1].recovered_by:
             state = "success"
@@ -265,7 +269,8 @@ def _whose(
 
 def attempt_words(attempt: AttemptTrace) -> str:
     """An attempt in a line."""
-    item = f", item {attempt.item['index'] + 1}" if attempt.item and isinstance(attempt.item.get("index"), int) else ""
+    place = attempt.item.get("index") if attempt.item else None
+    item = f", {item_words(place, attempt.label)}" if isinstance(place, int) else ""
     number = f"attempt {attempt.attempt}" if attempt.attempt else f"try {attempt.try_number}"
     rounds = f", round {'.'.join(map(str, attempt.rounds))}" if attempt.rounds else ""
     error = f" ({attempt.error.get('kind')})" if attempt.error else ""

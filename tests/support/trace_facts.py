@@ -247,9 +247,15 @@ def compare_decisions(trace: Trace, seen: Seen) -> None:
         item = decision.map_index if decision.map_index >= 0 else None
         found[decision.stage, decision.rounds, item] = (held[0] if held else None, decision.feedback or {})
         assert all(
-            condition.words.endswith(": true") for condition in decision.conditions if condition.held and condition.when
+            condition.words.endswith((": true", " was true"))
+            for condition in decision.conditions
+            if condition.held and condition.when
         )
-        assert all(condition.words.endswith(": false") for condition in decision.conditions if condition.held is False)
+        assert all(
+            condition.words.endswith((": false", " was false"))
+            for condition in decision.conditions
+            if condition.held is False
+        )
     assert found == seen.decisions
 
 

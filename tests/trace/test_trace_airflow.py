@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from fsspec.asyn import AsyncFileSystem
-from support.records import RUN, at, attempt
+from support.records import RUN, at, attempt, failed_attempt, failure
 
 from airflow_agentic.trace.airflow import InstanceFacts, RunFacts, TryFacts, all_tries, facts_from_data
 from airflow_agentic.trace.assemble import assembled
@@ -128,3 +129,42 @@ def test_a_thousand_items_far_away_take_less_than_two_seconds(tmp_path: Path) ->
     assert len(trace.attempts) == 1000
     assert trace.problems == ()
     assert took < 2
+
+
+def test_a_try_that_was_killed_between_its_items_is_lost(tmp_path: Path) -> None:
+    store = TraceStore(str(tmp_path))
+    for index, number, second in ((0, 1, 1), (1, 2, 11)):
+        item = {"index": index, "value": {"sku": f"SKU-{index}"}}
+        store.write(attempt(try_number=number, second=second, item=item))
+    trace = trace_of(tmp_path, facts("success", tried(1, "failed", 0), tried(2, "success", 10)))
+    assert [(each.state, each.try_number, each.started, each.ended) for each in trace.attempts] == [
+        ("success", 1, at(1), at(2)),
+        ("lost", 1, at(2), at(3)),
+        ("success", 2, at(11), at(12)),
+    ]
+    assert [each.lost for each in trace.tasks[0].tries] == [True, False]
+    assert [(each.kind, each.then) for each in trace.errors] == [("lost", "retried")]
+
+
+def test_a_try_that_was_killed_before_its_next_attempt_is_lost(tmp_path: Path) -> None:
+    store = TraceStore(str(tmp_path))
+    store.write(failed_attempt(wait=0.1, second=1))
+    store.write(attempt(number=2, try_number=2, second=11))
+    trace = trace_of(tmp_path, facts("success", tried(1, "failed", 0), tried(2, "success", 10)))
+    assert [each.state for each in trace.attempts] == ["retrying", "lost", "success"]
+
+
+@pytest.mark.parametrize("state", ["failed", "killed"])
+def test_a_try_that_ends_with_a_failed_attempt_is_not_lost(tmp_path: Path, state: str) -> None:
+    TraceStore(str(tmp_path)).write(failed_attempt(state=state))
+    trace = trace_of(tmp_path, facts("failed", tried(1, "failed", 0)))
+    assert [each.state for each in trace.attempts] == [state]
+    assert [each.lost for each in trace.tasks[0].tries] == [False]
+
+
+def test_a_try_whose_items_failed_and_that_said_so_is_not_lost(tmp_path: Path) -> None:
+    store = TraceStore(str(tmp_path))
+    store.write(failed_attempt(item={"index": 0, "value": "a"}))
+    store.write(failure("draft", second=2))
+    trace = trace_of(tmp_path, facts("failed", tried(1, "failed", 0)))
+    assert [each.state for each in trace.attempts] == ["failed"]

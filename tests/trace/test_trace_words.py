@@ -24,7 +24,9 @@ def seen(**values: Any) -> list[dict[str, Any]]:
             seen(qa__score=0.71, inputs__min_score=0.8),
             "qa.score >= inputs.min_score was 0.71 >= 0.8: false",
         ),
-        ("{{ qa.ok }}", True, seen(qa__ok=True), "qa.ok was true: true"),
+        ("{{ qa.ok }}", True, seen(qa__ok=True), "qa.ok was true"),
+        ("qa.ok", True, seen(qa__ok=0.3), "qa.ok was 0.3: true"),
+        ("qa.ok", False, seen(qa__ok=...), "qa.ok was undefined: false"),
         ("a.kind not in ['x']", True, seen(a__kind="y"), 'a.kind not in [\'x\'] was "y" not in ["x"]: true'),
         (
             "round == 2 and a.b",
