@@ -116,8 +116,10 @@ class HumanOperator(PlannedOperator, HITLOperator):
         except AgenticError as error:
             self._push(context, self.stand_in(context, error, scope.values), recovered="value")
             return
+        # Airflow's own time of the question is when it got it, and people can answer since then.
+        asked = asdict(replace(question, asked=now()))
         self._notify(context, scope)
-        raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asdict(question)}, timeout=self.response_timeout)
+        raise TaskAwaitingInput(method_name="go_on", kwargs={"asked": asked}, timeout=self.response_timeout)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> None:
         """Go on after the wait; a failure is told as any other."""
