@@ -16,7 +16,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow_agentic.errors import AgenticError
+from airflow_agentic.errors import AgenticError, TraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _MOST = 8
 #: Seconds in which nobody looks again: a page asks for several things at once.
 _FRESH = 1.0
+#: How many of the api-server's threads (40) may wait for a trace store: Airflow needs the others, however slow it is.
+_WAITING = 12
 _ENDED = ("success", "failed")
 
 
@@ -83,6 +85,7 @@ class Traces:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(_WAITING)
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
     def of(self, dag_id: str, run_id: str) -> Shown:
@@ -90,14 +93,21 @@ class Traces:
         The trace of a run as it is now.
 
         :raises NoTraceError: there is none.
-        :raises TraceError: the records can't be read.
+        :raises TraceError: the records can't be read, or too many wait for records already.
         """
         entry = self._entry((dag_id, run_id))
-        with entry.lock:
-            if entry.shown is None or time.monotonic() - entry.looked > _FRESH:
-                entry.shown, entry.mark = _looked(dag_id, run_id, entry)
-                entry.looked = time.monotonic()
+        if not self._places.acquire(blocking=False):
+            if entry.shown is None:
+                raise TraceError(f"{_WAITING} threads wait for records already: the trace store is slow.")
             return entry.shown
+        try:
+            with entry.lock:
+                if entry.shown is None or time.monotonic() - entry.looked > _FRESH:
+                    entry.shown, entry.mark = _looked(dag_id, run_id, entry)
+                    entry.looked = time.monotonic()
+                return entry.shown
+        finally:
+            self._places.release()
 
     def _entry(self, key: tuple[str, str]) -> _Entry:
         with self._lock:

@@ -156,3 +156,28 @@ def test_a_run_that_airflow_has_forgotten_still_has_its_records(run: ScriptedRun
         session.execute(delete(DagRun).where(DagRun.dag_id == gone.dag_id))
     found = Traces().of(gone.dag_id, gone.run_id).trace
     assert (found.state, found.complete) == ("success", False)
+
+
+@pytest.mark.usefixtures("in_no_time")
+def test_a_slow_store_doesnt_take_all_threads(run: ScriptedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_agentic.errors import TraceError
+
+    monkeypatch.setattr(traces, "_WAITING", 2)
+    kept, go_on, looked = Traces(), threading.Event(), traces._looked
+    known = kept.of(run.dag_id, run.run_id)
+
+    def slow(*args: Any) -> Any:
+        go_on.wait(20)
+        return looked(*args)
+
+    monkeypatch.setattr(traces, "_looked", slow)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(kept.of, run.dag_id, run_id) for run_id in (run.run_id, run.run_id)]
+        deadline = time.monotonic() + 10
+        while kept._places._value and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert kept.of(run.dag_id, run.run_id) is known
+        with pytest.raises(TraceError, match="the trace store is slow"):
+            kept.of(run.dag_id, "another")
+        go_on.set()
+        assert [each.result().trace.state for each in waiting] == ["success", "success"]
