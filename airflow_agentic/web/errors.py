@@ -92,7 +92,7 @@ class _NoTracebacks:
         except Exception:
             if begun or scope["type"] != "http":
                 raise
-            log.exception("The page %s failed.", scope["path"])
+            log.exception("The page %r failed.", scope["path"])
             await _told(Request(scope), _FAILED)(scope, receive, send)
 
 
@@ -106,7 +106,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, NoTraceError):
         return _told(request, _NOT_FOUND, _NO_TRACE)
-    log.error("The page %s can't be shown: %s", request.url.path, error)
+    log.error("The page %r can't be shown: %s", request.url.path, error)
     return _told(request, _UNAVAILABLE)
 
 

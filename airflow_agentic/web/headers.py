@@ -25,6 +25,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 #: What isn't shown as a page: nothing in it may do anything, wherever it is opened.
 INERT = "default-src 'none'; frame-ancestors 'self'; sandbox"
+#: Of what somebody looks at or stores once: the browser keeps nothing of it for whoever uses it next.
+NOT_KEPT = {"Content-Security-Policy": INERT, "Cache-Control": "private, no-store"}
 
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -22,7 +22,7 @@ from starlette.background import BackgroundTask
 
 from airflow_agentic.web.access import MAY_SEE_RUNS
 from airflow_agentic.web.assets import assets_digest
-from airflow_agentic.web.headers import INERT
+from airflow_agentic.web.headers import NOT_KEPT
 from airflow_agentic.web.traces import Rendered, Traces, facts_of
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def bundle(dag_id: str, run_id: str) -> Response:
     return FileResponse(
         folder / "bundle.zip",
         media_type="application/zip",
-        headers={"Content-Security-Policy": INERT, **_as_file(f"{dag_id}.{run_id}.zip")},
+        headers={**NOT_KEPT, **_as_file(f"{dag_id}.{run_id}.zip")},
         background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )
 
@@ -173,7 +173,7 @@ def _download(shown: Rendered, media_type: str, name: str) -> Response:
 def _inert(content: Any, media_type: str, download: str | None) -> Response:
     """Text in which nothing may do anything; with a name, as a file."""
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-    headers = {"Content-Security-Policy": INERT}
+    headers = dict(NOT_KEPT)
     if download is not None:
         headers |= _as_file(download)
     return Response(data, media_type=media_type, headers=headers)

@@ -79,6 +79,7 @@ def test_whole_values_are_text_and_nothing_else(web: Web, run: ScriptedRun, trac
     assert json.loads(reply.text) == {"text": "On wind & <b>sun</b>: it <i>grew</i>."}
     assert reply.headers["content-type"] == "text/plain; charset=utf-8"
     assert reply.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'self'; sandbox"
+    assert reply.headers["cache-control"] == "private, no-store"
     assert "content-disposition" not in reply.headers
     assert web.get(page_of(run, "values/run/template")).text.startswith("\nversion: 1")
     for path in ("values/none/output", f"values/{trace.attempts[0].id}/__class__", "values/run/none"):
@@ -118,6 +119,7 @@ def test_the_audit_bundle(web: Web, run: ScriptedRun, tmp_path: Path, monkeypatc
     reply = web.get(page_of(run, "bundle.zip"))
     assert reply.status_code == 200
     assert reply.headers["content-disposition"] == f"attachment; filename*=UTF-8''{run.dag_id}.{run.run_id}.zip"
+    assert reply.headers["cache-control"] == "private, no-store"
     assert "ro-crate-metadata.json" in zipfile.ZipFile(io.BytesIO(reply.content)).namelist()
     assert web.get("/trace/none/none/bundle.zip").status_code == 404
     assert list(tmp_path.iterdir()) == []
