@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -17,9 +18,11 @@ from airflow_agentic import config
 from airflow_agentic.trace import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from airflow_agentic.trace.document import StageSummary, Trace
+    from airflow_agentic.trace.document import AttemptTrace, ErrorTrace, StageSummary, Trace
 
 _STYLES = {"success": "green", "skipped": "dim"}
 #: What agents wrote must not steer a terminal.
@@ -35,6 +38,8 @@ def print_report(console: Console, trace: Trace) -> None:
         for name, value in trace.output.items():
             _line(console, f"  {name}: {_shortened(value)}")
     print_artifacts(console, trace)
+    for problem in trace.problems:
+        _line(console, f"Problem: {problem}", "yellow")
     _line(console, f"Records: {_near_path(_records(trace))}", "dim")
 
 
@@ -64,13 +69,65 @@ def print_artifacts(console: Console, trace: Trace) -> None:
 
 def stage_table(trace: Trace) -> Table:
     """One row per stage. What no stage has (tokens, cost) has no column."""
-    columns = [column for column in _COLUMNS if column[2] or any(column[1](stage) for stage in trace.stages)]
+    rows = [_Row(stage=stage, attempts=_attempts(trace, stage), errors=trace.errors) for stage in trace.stages]
+    columns = [column for column in _COLUMNS if column[2] or any(column[1](row) for row in rows)]
     table = Table(box=None, pad_edge=False)
     for title, _, _, justify in columns:
         table.add_column(title, justify=justify)
-    for stage in trace.stages:
-        table.add_row(*(Text(plain(cell(stage)), style=_style(stage)) for _, cell, _, _ in columns))
+    for row in rows:
+        table.add_row(*(Text(plain(cell(row)), style=_style(row.stage)) for _, cell, _, _ in columns))
     return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """
+    A stage, and what its own summary doesn't say.
+
+    :param attempts: at it, in order.
+    :param errors: of the whole run.
+    """
+
+    stage: StageSummary
+    attempts: Sequence[AttemptTrace]
+    errors: Sequence[ErrorTrace]
+
+
+def _attempts(trace: Trace, stage: StageSummary) -> list[AttemptTrace]:
+    own = set(stage.attempts)
+    return [attempt for attempt in trace.attempts if attempt.id in own]
+
+
+def _agent(row: _Row) -> str:
+    """Who did it: a stand-in, where there was one."""
+    own = row.stage.agent
+    if own is None or not row.attempts:
+        return own or f"({row.stage.kind})"
+    agents = dict.fromkeys(attempt.agent for attempt in row.attempts if attempt.agent)
+    if row.stage.items is not None:
+        return ", ".join(dict.fromkeys((own, *agents)))
+    last = row.attempts[-1].agent or own
+    return own if last == own else f"{last} for {own}"
+
+
+def _state(row: _Row) -> str:
+    """Of what is green although its agent failed, why; of items, their column says it."""
+    state = row.stage.state.replace("_", " ")
+    if row.stage.state != "success" or row.stage.items is not None:
+        return state
+    by = _recovered_by(row)
+    return state if by is None else f"{state} (recovered{': a fixed value' if by == 'value' else ''})"
+
+
+def _recovered_by(row: _Row) -> str | None:
+    """``agent`` or ``value``, by what counts: its last attempt; by the error log where nobody worked on it."""
+    if row.attempts:
+        last = row.attempts[-1]
+        stand_in = last.state == "success" and row.stage.agent not in (None, last.agent)
+        return last.recovered_by or ("agent" if stand_in else None)
+    place = row.stage.stage, row.stage.rounds
+    told = [error.then for error in row.errors if (error.stage, error.rounds) == place]
+    return "value" if "recovered by value" in told else None
 
 
 def decision_lines(trace: Trace) -> list[str]:
@@ -120,7 +177,9 @@ def _near_path(uri: str) -> str:
 
 
 def _headline(trace: Trace) -> Text:
-    took = f" in {trace.seconds:.1f} s" if trace.seconds is not None else ""
+    # what Airflow isn't asked for begins earlier: waiting for a worker
+    whole = "" if trace.complete else " from its first record to its last"
+    took = f" in {trace.seconds:.1f} s{whole}" if trace.seconds is not None else ""
     style = _STYLES.get(trace.state, "red" if trace.state == "failed" else "yellow")
     return Text.assemble(
         (plain(trace.dag_id), "bold"), " ", (trace.state, style), f"{took}  (run {plain(trace.run_id)})"
@@ -146,8 +205,9 @@ def _items(stage: StageSummary) -> str:
     """How many there were; of some that failed, how many didn't."""
     if stage.items is None:
         return ""
-    total, failed = stage.items["total"], stage.items["failed"]
-    return f"{total - failed} of {total}" if failed else str(total)
+    total, failed, recovered = (stage.items.get(key, 0) for key in ("total", "failed", "recovered"))
+    told = f"{total - failed} of {total}" if failed else str(total)
+    return f"{told}, {recovered} recovered" if recovered else told
 
 
 def _seconds(stage: StageSummary) -> str:
@@ -161,16 +221,16 @@ def _waited(stage: StageSummary) -> str:
 
 #: Title, cell, whether it is always shown, alignment.
 _COLUMNS: tuple[tuple[str, Any, bool, Any], ...] = (
-    ("Stage", lambda stage: stage.name, True, "left"),
-    ("Agent", lambda stage: stage.agent or f"({stage.kind})", True, "left"),
-    ("State", lambda stage: stage.state.replace("_", " "), True, "left"),
-    ("Items", _items, False, "right"),
-    ("Attempts", lambda stage: str(stage.tries), True, "right"),
-    ("Seconds", _seconds, True, "right"),
-    ("Waited", _waited, False, "right"),
-    ("Model", lambda stage: stage.model or "", False, "left"),
-    ("Tokens in / out", _tokens, False, "right"),
-    ("Cost (USD)", _cost, False, "right"),
+    ("Stage", lambda row: row.stage.name, True, "left"),
+    ("Agent", _agent, True, "left"),
+    ("State", _state, True, "left"),
+    ("Items", lambda row: _items(row.stage), False, "right"),
+    ("Attempts", lambda row: str(row.stage.tries), True, "right"),
+    ("Seconds", lambda row: _seconds(row.stage), True, "right"),
+    ("Waited", lambda row: _waited(row.stage), False, "right"),
+    ("Model", lambda row: row.stage.model or "", False, "left"),
+    ("Tokens in / out", lambda row: _tokens(row.stage), False, "right"),
+    ("Cost (USD)", lambda row: _cost(row.stage), False, "right"),
 )
 
 

@@ -25,6 +25,7 @@ USER = "AIRFLOW_AGENTIC_USER"
 PASSWORD = "AIRFLOW_AGENTIC_PASSWORD"  # noqa: S105 - a variable's name
 TOKEN = "AIRFLOW_AGENTIC_TOKEN"  # noqa: S105 - a variable's name
 _NOT_FOUND = 404
+_REFUSED = (401, 403)
 
 
 def records_only(dag_id: str, run_id: str) -> RunFacts | None:
@@ -78,7 +79,12 @@ def from_rest(url: str) -> FactsSource:
                 client.call("GET", "/version")  # or else there is no Airflow there
                 return None
         except RestError as error:
-            raise TraceError(f"The Airflow in {url} doesn't answer: {error}") from None
+            told = (
+                "refuses this user, or the password or token isn't right"
+                if error.status in _REFUSED
+                else "doesn't answer"
+            )
+            raise TraceError(f"The Airflow in {url} {told}: {error}") from None
 
     return ask
 

@@ -12,7 +12,7 @@ from support.traces import a_decision, a_stage, a_trace
 from airflow_agentic.cli.progress import Progress
 from airflow_agentic.cli.report import local_path, print_report
 from airflow_agentic.planning.plan import Plan, PlannedTask
-from airflow_agentic.trace.document import Trace, UsageTrace
+from airflow_agentic.trace.document import AttemptTrace, Trace, UsageTrace
 
 
 def _printed(trace: Trace) -> str:
@@ -90,12 +90,66 @@ def test_rounds_items_and_decisions() -> None:
         )
     )
     assert text.splitlines()[1].split() == ["Stage", "Agent", "State", "Items", "Attempts", "Seconds"]
-    assert text.splitlines()[2].split() == ["draft", "(round", "1.2)", "writer", "success", "3", "of", "5", "2", "1.50"]
+    assert text.splitlines()[2].split() == [
+        "draft",
+        "(round",
+        "1.2)",
+        "writer",
+        "success",
+        *["3", "of", "5,", "1", "recovered", "2", "1.50"],
+    ]
     assert text.splitlines()[3].split()[3] == "4"
     assert text.splitlines()[4:6] == [
         "draft, round 2 of 3 → back to draft",
         "each.vote → next (items: 1), a (items: 2)",
     ]
+
+
+def _attempt(agent: str, state: str, recovered_by: str | None = None) -> AttemptTrace:
+    return AttemptTrace(
+        id=f"{agent}-{state}",
+        record=None,
+        stage="draft",
+        task_id="draft",
+        kind="agent",
+        map_index=-1,
+        try_number=1,
+        attempt=1,
+        rounds=(),
+        item=None,
+        agent=agent,
+        agent_type="python",
+        state=state,  # type: ignore[arg-type]
+        started=None,
+        ended=None,
+        queued_seconds=None,
+        waited=0.0,
+        seconds=1.0,
+        recovered_by=recovered_by,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempts", "row"),
+    [
+        ([("writer", "success", None)], "draft writer success 2 1.50"),
+        (
+            [("writer", "failed", "agent"), ("second", "success", None)],
+            "draft second for writer success (recovered) 2 1.50",
+        ),
+        ([("writer", "failed", "value")], "draft writer success (recovered: a fixed value) 2 1.50"),
+    ],
+)
+def test_who_really_did_it_is_told(attempts: list[tuple[str, str, str | None]], row: str) -> None:
+    made = tuple(_attempt(*each) for each in attempts)
+    stage = a_stage(attempts=tuple(each.id for each in made))
+    assert " ".join(_printed(a_trace(stage, attempts=made)).splitlines()[2].split()) == row
+
+
+def test_what_airflow_was_not_asked_for_and_what_cant_be_read_is_said() -> None:
+    text = _printed(a_trace(a_stage(), complete=False, problems=("attempts/x.json can't be read\x1b",)))
+    assert text.startswith("brief success in 2.0 s from its first record to its last  (run r1)")
+    assert "Problem: attempts/x.json can't be read�" in text
 
 
 def _progress(stream: io.StringIO, *, terminal: bool) -> Progress:

@@ -91,10 +91,12 @@ def test_a_run_that_airflow_does_not_know_is_told_from_its_records(server: Serve
     assert from_database("a", "b") is None
 
 
-@pytest.mark.parametrize(("status", "told"), [(403, "403"), (404, "404")])
+@pytest.mark.parametrize(
+    ("status", "told"), [(401, "refuses this user.*"), (403, "refuses this user.*"), (404, "doesn't answer")]
+)
 def test_what_is_no_airflow_or_refuses_is_an_error(server: Server, status: int, told: str) -> None:
     server.status = status
-    with pytest.raises(TraceError, match=rf"doesn't answer: GET .*{told}"):
+    with pytest.raises(TraceError, match=rf"{told}: GET .*{status}"):
         from_rest(server.url)("a", "b")
 
 
