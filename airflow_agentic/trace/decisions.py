@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: The outcome of a stage whose own condition doesn't hold.
 SKIP = "skip"
-_BACK = "back to "
+_BACK, _ROUND = "back to ", " for round "
 _SPECIAL = {"next": "go on", "end": "end here", "fail": "fail"}
 
 
@@ -77,9 +77,15 @@ def _words(record: DecisionRecord, conditions: Sequence[ConditionTrace]) -> str:
     return f"decided: {_shown(record)}{because}."
 
 
+def _of_which_loop(record: DecisionRecord, told: str) -> str:
+    """The round of a decision is the innermost loop's; what goes back may be a loop around that one."""
+    own = f"for round {(record.round or 0) + 1} of {record.max_rounds}"
+    return " of the loop around it" if _ROUND in told and not told.endswith(own) else ""
+
+
 def _shown(record: DecisionRecord) -> str:
     told = str(record.shown)
     if told.startswith(_BACK):
-        return f"go {told}"
+        return f"go {told}{_of_which_loop(record, told)}"
     name, _, more = told.partition(" ")
     return f"{_SPECIAL.get(name, f'go on with {name}')} {more}".rstrip()

@@ -70,6 +70,9 @@ def _sentences(trace: Trace) -> Iterator[str]:
         became = Counter(error.then.partition(":")[0] for error in trace.errors if error.what == "attempt")
         told = ", ".join(f"{count(number)} {_became(then, number)}" for then, number in became.items())
         yield f"{plural(failed, 'attempt')} failed{f': {told}' if told else ''}."
+    for stage in trace.stages:
+        if stage.items and stage.items["failed"]:
+            yield f"Of {stage.name}, {count(stage.items['failed'])} of {plural(stage.items['total'], 'item')} failed."
     answered = [answer for answer in trace.answers if answer.answered and not answer.timed_out]
     waiting = [answer for answer in trace.answers if not answer.answered]
     if answered:

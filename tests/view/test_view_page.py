@@ -119,6 +119,7 @@ def test_the_summary_says_what_happened(brief: Trace, refused: Trace) -> None:
     [story] = texts_of(elements, "p", "story")
     assert "7 stages ran, in up to 2 rounds, 1 stage was left out" in story
     assert "7 were tried again, 2 cost their items, 1 was made good by another agent" in story
+    assert "Of verify, 2 of 30 items failed." in story
     assert "People answered 1 question" in story
     [figures] = texts_of(elements, "dl", "figures")
     assert f"of at most {brief.budget and brief.budget['calls']}" in figures
