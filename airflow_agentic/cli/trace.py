@@ -30,11 +30,16 @@ def trace_command(arguments: argparse.Namespace) -> int:
     """
     Print a run's trace, or list the runs, as the command line says.
 
-    :raises InputError: several formats are asked for, or one of a list; or the file can't be written.
+    :raises InputError: several formats are asked for, or one of a list, or a bundle; or the file can't be written.
     """
     formats = [name for name in ("json", "html", "markdown") if getattr(arguments, name)]
     if len(formats) > 1:
         raise InputError(f"One format at a time: --{formats[0]} or --{formats[1]}.")
+    if arguments.run_id is None and arguments.dag_id.endswith(".zip"):
+        raise InputError(
+            "An audit bundle has its trace in it, as trace.html. "
+            f"`airflow-agentic verify {arguments.dag_id} --html FILE` checks it, and draws that page from its records."
+        )
     load_configuration()
     if arguments.run_id is None:
         if formats not in ([], ["json"]):

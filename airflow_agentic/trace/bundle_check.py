@@ -186,6 +186,8 @@ class _Check:
             right = set()
         sealed = {f"{RECORDS}{path}" for path in believed(self._records, records) if records.seal}
         good = right | (sealed | self._right_artifacts()) - {each.path for each in told}
+        if self._drawn_by != this_program():
+            good.discard(ABOUT)  # what it says of its maker was believed, to make the rest
         told += [*self._of_made(remade), *self._of_sums(off, good), *self._archive.oddities(), *self._of_more()]
         whole = replace(
             with_findings(replace(records, findings=()), told),

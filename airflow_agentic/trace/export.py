@@ -95,6 +95,8 @@ def _write(target: Path, contents: Contents, texts: Mapping[str, bytes]) -> None
             write_archive(opened, with_sums(members_of(contents, texts)))
         storage.give_name(temporary, target)
     except FileExistsError:
+        if target.is_dir():
+            raise TraceError(f"{target} is a folder: give the name of a file in it.") from None
         raise TraceError(f"{target} is there already; nothing was written.") from None
     except (OSError, UnicodeEncodeError) as error:
         # a file system may allow names that are no text; none of ours is one

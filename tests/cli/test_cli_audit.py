@@ -72,6 +72,7 @@ def test_the_same_commands_in_airflows_command_line(run: SealedRun, tmp_path: Pa
         (["verify", RUN.dag_id, "never"], "There are no records of the run 'never'"),
         (["verify", *KEY, "--seal", "x"], "'x' is no seal"),
         (["export", RUN.dag_id, "never"], "There are no records of the run 'never'"),
+        (["export", *KEY, "-o", "trace"], "trace is a folder: give the name of a file in it"),
         (["diff", RUN.dag_id, "never", "ever"], "There are no records of the run 'never'"),
         (["diff", *KEY], "Give DAG_ID RUN_A RUN_B"),
         (["diff", "a.zip"], "Give DAG_ID RUN_A RUN_B"),
@@ -85,6 +86,11 @@ def test_trouble_is_told_and_is_neither_same_nor_different(
 ) -> None:
     assert main(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_bundle_is_no_dag(run: SealedRun, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "a.zip"]) != 0
+    assert "`airflow-agentic verify a.zip --html FILE`" in capsys.readouterr().err
 
 
 def test_a_run_that_is_not_sealed_has_a_code_of_its_own(run: SealedRun, capsys: pytest.CaptureFixture[str]) -> None:

@@ -272,6 +272,11 @@ def test_one_changed_byte_in_any_file_is_named(
     assert name in {finding.path for finding in found.findings}
 
 
+def test_a_maker_that_was_altered_alone_is_named(shared: Path, tmp_path: Path) -> None:
+    members = made_by_another(members_of(shared), THIS.made_by[:-2] + "xx")
+    assert named(verify_bundle(packed(tmp_path / "b.zip", members))) == {("altered", "bundle.json")}
+
+
 def test_a_record_in_which_a_name_was_altered_is_named(shared: Path, tmp_path: Path) -> None:
     name, members = "records/artifacts/artifact.1.json", members_of(shared)
     members[name] = members[name].replace(b'"sources"', b'"rources"', 1)
