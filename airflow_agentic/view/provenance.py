@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: Of a source, more parts than these are only counted.
 MOST_PARTS = 12
-#: Passages that the list beside the text has; the others are told where they stand.
-MOST_LISTED = 200
 #: Characters of an artifact that are shown with its origins.
 MOST_CHARACTERS = 60_000
 _EXCERPT = 90
