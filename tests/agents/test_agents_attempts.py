@@ -267,7 +267,6 @@ def test_an_attempt_that_raises_what_ends_a_process_is_told_and_passed_on() -> N
 def test_an_attempt_killed_by_a_signal_is_told_before_the_process_ends(number: signal.Signals) -> None:
     agent, told = SlowAgent(), []
     former = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(Terminated()))
-    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     threading.Thread(
         target=lambda: (agent.started.wait(5), time.sleep(0.05), os.kill(os.getpid(), number)), daemon=True
     ).start()
@@ -276,7 +275,6 @@ def test_an_attempt_killed_by_a_signal_is_told_before_the_process_ends(number: s
             run_told(agent, told)
     finally:
         signal.signal(signal.SIGALRM, former)
-        signal.signal(signal.SIGINT, interrupted)
     assert [(attempt.killed, attempt.number) for attempt in told] == [(True, 1)]
     assert told[0].seconds < 5
 
