@@ -11,6 +11,7 @@ from support.openai_server import OpenAIServer, failing, good, limited, no_choic
 from support.people import answer, wait_for_questions
 
 from airflow_agentic.trace.assemble import assembled
+from airflow_agentic.trace.record import AttemptRecord
 from airflow_agentic.trace.store import TraceStore
 
 pytest.importorskip("pydantic_ai")
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.airflow
 PROJECT = Path(__file__).parents[1]
 #: Seconds. What runs beside the tests may slow them down.
 _LONG = 300.0
-SECRET = "sk-secret-of-a-test"
+SECRET = "model-key-4711-for-tests"
 
 NOTES = """\
 # Waiting
@@ -234,7 +235,7 @@ def test_a_model_that_fails_in_every_way(airflow: AirflowEnv) -> None:
     assert "'text' is a required property" in requests[5]["messages"][-1]["content"]
     assert calls[4].at - calls[3].at >= 2.0
 
-    attempts = [record for record in records_of(airflow, run) if record.stage == "write"]
+    attempts = [record for record in records_of(airflow, run) if isinstance(record, AttemptRecord)]
     attempts.sort(key=lambda record: record.attempt)
     assert [(record.attempt, record.state, (record.error or {}).get("kind")) for record in attempts] == [
         (1, "retrying", "malformed_output"),

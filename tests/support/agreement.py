@@ -12,6 +12,7 @@ from support.flow_templates import to_yaml
 from support.interpreter import Execution, Outcome, interpret
 from support.scheduling import run_scripted
 
+from airflow_agentic.errors import NotRunError
 from airflow_agentic.factory.dag import build_dag_from_plan
 from airflow_agentic.planning.planner import make_plan
 from airflow_agentic.template.parse import load_template
@@ -130,6 +131,8 @@ def observed(plan: Plan, run: EndedRun, artifacts: Path, store: TraceStore) -> S
     for (task_id, index), state in run.states.items():
         task = planned[task_id]
         key = _key(task, index)
+        if isinstance(run.errors.get((task_id, index)), NotRunError):
+            continue  # inside of a mapped group, a task itself says so, and Airflow calls that failed
         if _stands_for_a_stage(task) and state in ("success", "failed"):
             seen.states[key] = "ran" if state == "success" else "failed"
             if state == "success" and task.kind == "artifact":

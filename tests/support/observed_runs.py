@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 #: Password of the model's connection.
-SECRET = "sk-secret-of-a-test"
+SECRET = "model-key-4711-for-tests"
 #: What people, agents and models write, each at another place.
 SAID = ("CANARY-topic", "CANARY-prompt", "CANARY-brief", "CANARY-tool", "CANARY-answer", "CANARY-api", "CANARY-source")
 

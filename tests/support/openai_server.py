@@ -115,7 +115,12 @@ class OpenAIServer(ScriptedServer):
         if model is not None:
             extra["model"] = model
         return json.dumps(
-            {"conn_type": "pydanticai", "host": f"{self.url}/v1", "password": "sk-secret-of-a-test", "extra": extra}
+            {
+                "conn_type": "pydanticai",
+                "host": f"{self.url}/v1",
+                "password": "model-key-4711-for-tests",
+                "extra": extra,
+            }
         )
 
     def reply_to(self, call: Call) -> Reply:

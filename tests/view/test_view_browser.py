@@ -172,7 +172,7 @@ def test_idle_time_is_pressed_together_or_not(page: Page, brief: Trace, tmp_path
     page.goto(as_file(waited, tmp_path))
     bar = page.locator("[data-attempt='attempt-draft__1.draft.-1.1.1'] rect").first
     wide = bar.bounding_box()["width"]  # type: ignore[index]
-    assert wide > 100
+    assert wide > 10  # how long it is depends on how busy the machine was
     page.get_by_role("button", name="Idle time").click()
     assert bar.bounding_box()["width"] < 5  # type: ignore[index]
     page.get_by_role("button", name="Idle time").click()
